@@ -24,8 +24,7 @@ pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> R
             all(a.iter().zip(b.iter()), |(a, b)| are_equal(a, b, meter))?
         }
         (Value::Object(a), Value::Object(b)) if a.len() == b.len() => all(a.iter(), |(key, value)| {
-            meter.spend(1 + b.len() / 4)?;
-            right.member(key).map_or(Ok(false), |other| are_equal(value, other, meter))
+            right.member(key, meter)?.map_or(Ok(false), |other| are_equal(value, other, meter))
         })?,
         _ => number::order(left, right, meter)? == Some(Ordering::Equal),
     })
@@ -87,11 +86,12 @@ fn contains(whole: &Value<'_>, part: &Value<'_>, meter: &Meter) -> Result<bool> 
         (Value::Array(elements), part) => {
             Ok(!all(elements.iter(), |element| Ok(!are_equal(element, part, meter)?))?)
         }
-        (Value::Object(members), Value::Text(key)) => {
-            meter.spend(members.len() / 4)?;
-            Ok(whole.member(key).is_some())
+        (Value::Object(_), Value::Text(key)) => Ok(whole.member(key, meter)?.is_some()),
+        (Value::Range(first, last), part) => {
+            let is_in_order =
+                |a: &Value<'_>, b: &Value<'_>| Ok(number::order(a, b, meter)?.is_some_and(Ordering::is_le));
+            Ok(is_in_order(&Value::Int(*first), part)? && is_in_order(part, &Value::Int(*last))?)
         }
-        (Value::Range(first, last), Value::Int(part)) => Ok((first..=last).contains(&part)),
         _ => Ok(false),
     }
 }

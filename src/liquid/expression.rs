@@ -6,6 +6,7 @@ use std::cmp::Ordering::{Equal, Greater, Less};
 
 use super::{
     Parsed, Parser, SyntaxError, filters,
+    number::Kind,
     parse::BRACKET,
     scan::{Markup, is_space, is_word},
     tree::{Chain, Expr, FilterCall, Junction, Operator, Path, Step, Term},
@@ -26,14 +27,18 @@ const OPERATORS: [(&str, Operator); 8] = [
     ("contains", Operator::Contains),
 ];
 
+/// The name among `known` that was probably meant.
+pub(super) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > SUGGESTED_BYTES_MAX { None } else { nearest(name, known) }
+}
+
 /// The fault with the name among `known` that was probably meant.
 pub(super) fn suggest<'a>(
     fault: SyntaxError,
     name: &str,
     known: impl Iterator<Item = &'a str>,
 ) -> SyntaxError {
-    let near = if name.len() > SUGGESTED_BYTES_MAX { None } else { nearest(name, known) };
-    if let Some(near) = near { fault.hint(format!("did you mean `{near}`?")) } else { fault }
+    if let Some(near) = near(name, known) { fault.hint(format!("did you mean `{near}`?")) } else { fault }
 }
 
 /// Where a filter may begin.
@@ -233,7 +238,9 @@ impl<'t> Parser<'t> {
     fn range(&mut self) -> Parsed<Expr> {
         let first = self.value()?;
         if !self.markup.takes("..") {
-            return Err(self.fault("`..` is expected").hint("a range is written (1..5)"));
+            return Err(self
+                .fault("`..` is expected")
+                .hint("a range is written (1..5), and a condition has no parentheses"));
         }
         // Ruby reads three dots as two.
         self.markup.takes(".");
@@ -320,7 +327,8 @@ fn number(markup: &mut Markup<'_>) -> Option<Expr> {
     };
     let digits = text[sign..].trim_start_matches('0');
     let zero = if digits.starts_with('.') { "0" } else { "" };
-    let decimal = || Expr::Number(format!("{}{zero}{digits}", &text[..sign]).into());
+    let kind = if is_decimal { Kind::Decimal } else { Kind::Whole };
+    let decimal = || Expr::Number(format!("{}{zero}{digits}", &text[..sign]).into(), kind);
     Some(text.parse().map_or_else(|_| decimal(), Expr::Int))
 }
 

@@ -34,6 +34,11 @@ impl Meter {
         self.spend(1 + bytes / BYTES_PER_UNIT)
     }
 
+    /// Spends what comparing `key` with so many names costs: names of its length are read.
+    pub(super) fn spend_search(&self, names: usize, key: &str) -> Result {
+        self.spend(1 + names.saturating_mul(16 + key.len()) / 64)
+    }
+
     /// Spends what making a text of `bytes` costs; call it before the text is made.
     pub(super) fn spend_text(&self, bytes: usize) -> Result {
         if bytes > VALUE_BYTES_MAX { Err(Failure::Limit) } else { self.spend_bytes(bytes) }

@@ -47,6 +47,8 @@ use crate::domain::row::{CellKind, Column, RowBatch};
 const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// Most unknown names of a template that are reported.
 const UNKNOWN_MAX: usize = 20;
+/// Most pairs of bytes of unknown names and columns that are compared for suggestions: about 20 ms.
+const COMPARED_MAX: usize = 8_000_000;
 
 /// The names of all filters.
 pub fn filters() -> impl Iterator<Item = &'static str> {
@@ -73,7 +75,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// Parses `text`; all faults come at once, at most twenty.
+    /// Parses `text`; all faults come at once, at most twenty and a note that there are more.
     pub fn parse(text: &str) -> Result<Self, Vec<SyntaxError>> {
         Self::read(text, Parser::new(text))
     }
@@ -131,9 +133,12 @@ impl Template {
         let is_own = |name: &Name| name.is_assigned || LOOPS.contains(&name.text.as_str());
         let unknown = self.names.iter().filter(|name| name.column.is_none() && !is_own(name));
         let read = unknown.filter_map(|name| name.read_at.map(|at| (name, at))).take(UNKNOWN_MAX);
+        let bytes: usize = self.columns.iter().map(String::len).sum();
+        let mut left = COMPARED_MAX;
         warnings.extend(read.map(|(name, at)| {
             let message = format!("reads `{}`, which is no column and always empty", name.text);
-            let columns = self.columns.iter().map(String::as_str);
+            left = left.saturating_sub(bytes.saturating_mul(name.text.len()));
+            let columns = self.columns.iter().map(String::as_str).filter(|_| left > 0);
             in_one_line(expression::suggest(SyntaxError::new(at, message), &name.text, columns))
         }));
         warnings

@@ -53,7 +53,7 @@ impl Number {
     pub(super) fn of(value: &Value<'_>, meter: &Meter) -> Result<Self> {
         meter.spend(match value {
             Value::Decimal(decimal) => DECIMAL_UNITS + 2 * decimal.digits.len(),
-            Value::Text(text) => DECIMAL_UNITS + 2 * text.len().min(DIGITS_MAX),
+            Value::Text(text) => DECIMAL_UNITS + text.len().min(DIGITS_MAX) + text.len() / 4,
             _ => INTEGER_UNITS,
         })?;
         Self::free_of(value)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Parsed, SyntaxError,
-    expression::suggest,
+    expression::{near, suggest},
     scan::{Markup, Piece, Scanner, is_space, is_word, never_closed},
     tree::{Body, Chain, Expr, Node, Repeat, Slot, Term},
 };
@@ -60,6 +60,8 @@ pub(super) struct Parser<'t> {
     pub(super) faults: Vec<SyntaxError>,
     /// What is read as Ruby reads it in lax mode, though it is not Liquid.
     pub(super) tolerated: Vec<SyntaxError>,
+    /// Names of tags that do not exist, with their places and ends.
+    unknown: Vec<(&'t str, usize, usize)>,
     /// Open blocks with the places of their tags.
     pub(super) open: Vec<(&'static str, usize)>,
     /// How many of each kind of [`NESTED`] are open.
@@ -123,10 +125,19 @@ impl<'t> Parser<'t> {
 
     /// Notes a fault.
     pub(super) fn note(&mut self, fault: SyntaxError) {
-        if !self.has_ended {
-            self.faults.push(fault);
-            self.has_ended = self.faults.len() >= FAULTS_MAX;
+        // A tag that does not exist has one fault.
+        if self.has_ended || self.unknown.iter().any(|(_, from, to)| (*from..=*to).contains(&fault.at)) {
+            return;
         }
+        self.has_ended = self.faults.len() == FAULTS_MAX;
+        self.faults.push(if self.has_ended {
+            SyntaxError::new(
+                fault.at,
+                format!("there are more than {FAULTS_MAX} faults; the others are not shown"),
+            )
+        } else {
+            fault
+        });
     }
 
     /// Notes what is no fault in Ruby's lax mode.
@@ -175,6 +186,10 @@ impl<'t> Parser<'t> {
             return Some(Some(name));
         }
         let block = name.strip_prefix("end")?;
+        let place = self.open.last().map(|(_, at)| *at);
+        if let Some((_, at, _)) = self.unknown.iter().rfind(|(unknown, ..)| *unknown == block) {
+            return (Some(*at) == place).then_some(None);
+        }
         if Some(block) != inside {
             self.note(SyntaxError::new(
                 at,
@@ -217,7 +232,28 @@ impl<'t> Parser<'t> {
                 self.markup.takes("(");
                 Node::Abort(self.expr())
             }
-            _ => return Err(unknown_tag(name, at)),
+            // The end of a tag that does not exist.
+            _ if name
+                .strip_prefix("end")
+                .is_some_and(|block| self.unknown.iter().any(|(unknown, ..)| *unknown == block)) =>
+            {
+                return Ok(None);
+            }
+            _ => {
+                self.note(unknown_tag(name, at));
+                self.unknown.push((name, at, self.markup.end));
+                // The block that was probably meant is read, so that its content has no other faults.
+                let meant = near(name, BLOCKS.into_iter().map(|(block, _)| block));
+                let Some((block, _)) = BLOCKS.iter().find(|(block, _)| Some(*block) == meant) else {
+                    return Ok(None);
+                };
+                let after = self.scanner.clone();
+                let read = self.nest(BLOCK, at, |parser| parser.block(block, at));
+                if read.is_err() {
+                    self.scanner = after;
+                }
+                return read;
+            }
         }))
     }
 
@@ -356,8 +392,9 @@ impl<'t> Parser<'t> {
         });
         let mut bodies = self.branches((), |_, _| ()).into_iter().map(|((), body)| body);
         repeat.body = bodies.next().unwrap_or_default();
-        repeat.otherwise = bodies.next_back().unwrap_or_default();
-        Repeat { is_table, ..repeat }
+        repeat.otherwise = bodies.flatten().collect();
+        // As in Ruby, a table has one direction.
+        Repeat { is_table, is_reversed: repeat.is_reversed && !is_table, ..repeat }
     }
 
     fn repeat_head(&mut self) -> Parsed<Repeat> {

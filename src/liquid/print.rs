@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Meter, Result, Text, Value, value::range_size};
+use super::{
+    Meter, Result, Text, Value,
+    value::{Decimal, range_size},
+};
 use crate::domain::json;
 
 /// A value as text: arrays and objects as Ruby's `inspect` writes them.
@@ -24,8 +27,7 @@ pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Resul
         Value::Nil | Value::Loop(_) => {}
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Int(whole) => out.push_str(itoa::Buffer::new().format(*whole)),
-        Value::Decimal(decimal) => out.push_str(&decimal.digits),
-        Value::Text(text) => {
+        Value::Decimal(Decimal { digits: text, .. }) | Value::Text(text) => {
             meter.spend_text(text.len() / 4)?;
             out.push_str(text);
         }

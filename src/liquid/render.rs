@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 use super::{
     Content, ContentAnswer, ContentRequest, Failure, Made, Meter, Result, Template, Text, Value, compare,
     filters::{Call, integer, leading_integer},
-    message, number,
+    message,
     parse::{FORLOOP, TABLEROWLOOP},
     print,
     tree::{
         Body, Chain, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Request, Slot, Step, Term,
     },
-    value::{Loop, range_size, signed},
+    value::{Decimal, Loop, range_size, signed},
 };
 use crate::domain::{
     json,
@@ -49,6 +49,10 @@ struct Binding<'r> {
     cell: Option<Value<'r>>,
 }
 
+/// Most bytes of JSON that may be elements to the last, so that they are not counted.
+const UNCOUNTED_BYTES_MAX: usize = 256;
+/// Work of finding where a cycle stands.
+const CYCLE_UNITS: usize = 4;
 /// Most bytes of a cell that is read again for every use, unless it is JSON.
 const REREAD_BYTES_MAX: usize = 32;
 
@@ -156,6 +160,7 @@ impl<'r> Render<'r> {
             Node::Cycle(name, values) => {
                 let name = self.expr(name)?;
                 let key = print::text(&name, &self.meter)?;
+                self.meter.spend(CYCLE_UNITS)?;
                 self.meter.spend_bytes(key.len())?;
                 let next = self.cycles.entry(key.to_string()).or_insert(0);
                 let turn = std::mem::replace(next, if *next + 1 < values.len() { *next + 1 } else { 0 });
@@ -261,7 +266,7 @@ impl<'r> Render<'r> {
     fn bound(&mut self, expr: &'r Expr) -> Result<Option<i64>> {
         match self.expr(expr)? {
             Value::Nil => Ok(None),
-            value => integer(&value).map(Some),
+            value => integer(&value, &self.meter).map(Some),
         }
     }
 
@@ -369,7 +374,7 @@ impl<'r> Render<'r> {
             self.meter.spend_bytes(text.len() / 4)?;
         }
         let holds = match question {
-            _ if is_question(other) => false,
+            _ if is_question(other) || matches!(other, Expr::Nil) => false,
             Expr::Empty => value.is_empty(),
             _ => value.is_blank(),
         };
@@ -425,7 +430,9 @@ impl<'r> Render<'r> {
     fn rare(&mut self, expr: &'r Expr) -> Made<'r> {
         Ok(match expr {
             Expr::Bool(value) => Value::Bool(*value),
-            Expr::Number(digits) => number::literal(Text::Borrowed(digits)),
+            Expr::Number(digits, kind) => {
+                Value::Decimal(Decimal { digits: Text::Borrowed(digits), kind: *kind })
+            }
             Expr::Empty | Expr::Blank => Value::Text(Text::Borrowed("")),
             Expr::Range(ends) => {
                 let (first, last) = (self.expr(&ends.0)?, self.expr(&ends.1)?);
@@ -468,9 +475,14 @@ impl<'r> Render<'r> {
         let (kind, text) = self.batch.cell(self.row, column);
         match kind {
             CellKind::Invalid => return Err(Failure::InvalidColumn(column)),
-            // Each level of the JSON is scanned once more.
-            CellKind::Json => self.meter.spend_bytes(text.len() * (3 + json::depth(text)) / 3)?,
-            _ => {}
+            // Each level of the JSON is scanned once more; elements, members and escapes take memory.
+            CellKind::Json => {
+                let is_part = |byte: &&u8| matches!(byte, b',' | b':' | b'[' | b'{' | b'\\');
+                let is_short = text.len() <= UNCOUNTED_BYTES_MAX;
+                let parts = if is_short { text.len() } else { text.iter().filter(is_part).count() };
+                self.meter.spend(parts + text.len() * (3 + json::depth(text)) / 24)?;
+            }
+            _ => self.meter.spend(text.len() / 16)?,
         }
         Ok(Value::of_cell(kind, text))
     }
@@ -479,7 +491,7 @@ impl<'r> Render<'r> {
     fn dynamic(&mut self, name: &Value<'r>) -> Made<'r> {
         let name = print::text(name, &self.meter)?;
         let Template { names, columns, .. } = self.template;
-        self.meter.spend((names.len() + columns.len()) / 4)?;
+        self.meter.spend_search(names.len() + columns.len(), &name)?;
         if let Some(slot) = names.iter().position(|known| *known.text == *name) {
             return self.name(slot);
         }
@@ -489,13 +501,13 @@ impl<'r> Render<'r> {
     fn path(&mut self, path: &'r Path) -> Made<'r> {
         let mut value = self.expr(&path.root)?;
         for step in &path.steps {
+            self.meter.spend(1)?;
             value = match step {
                 Step::Name(name) => self.member(&value, name)?,
                 Step::Index(index) => match (self.expr(index)?, &value) {
                     (Value::Int(index), Value::Array(_)) => element(&value, index),
-                    (Value::Text(key), Value::Object(members)) => {
-                        self.meter.spend(members.len() / 4)?;
-                        value.member(&key).cloned().unwrap_or(Value::Nil)
+                    (Value::Text(key), Value::Object(_)) => {
+                        value.member(&key, &self.meter)?.cloned().unwrap_or(Value::Nil)
                     }
                     (Value::Text(key), Value::Loop(_)) => self.member(&value, &key)?,
                     _ => Value::Nil,
@@ -507,11 +519,8 @@ impl<'r> Render<'r> {
 
     /// `value.name`.
     fn member(&self, value: &Value<'r>, name: &str) -> Made<'r> {
-        if let Value::Object(members) = value {
-            self.meter.spend(members.len() / 4)?;
-            if let Some(found) = value.member(name) {
-                return Ok(found.clone());
-            }
+        if let Some(found) = value.member(name, &self.meter)? {
+            return Ok(found.clone());
         }
         Ok(match (value, name) {
             (Value::Loop(state), "name") => {
@@ -521,7 +530,10 @@ impl<'r> Render<'r> {
             (value, "size") => size(value, &self.meter)?.map_or(Value::Nil, Value::count),
             (value, "first") => end(value, true),
             (value, "last") => end(value, false),
-            (Value::Array(_), name) => name.parse().map_or(Value::Nil, |index| element(value, index)),
+            (Value::Array(_), name) => {
+                self.meter.spend_bytes(name.len())?;
+                name.parse().map_or(Value::Nil, |index| element(value, index))
+            }
             _ => Value::Nil,
         })
     }

@@ -19,7 +19,7 @@ pub(super) enum Piece<'t> {
 }
 
 /// Goes through a template once, in linear time.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Scanner<'t> {
     template: &'t str,
     at: usize,
@@ -153,6 +153,8 @@ impl<'t> Scanner<'t> {
     /// Reads the text of `raw` or `doc`, up to its end. Lines of `liquid` have none.
     pub(super) fn text_block(&mut self, name: &str, place: usize) -> Parsed<&'t str> {
         let from = self.at;
+        // As in Ruby, the tag removes no white space after it.
+        self.trims_next = false;
         while self.lines.is_none()
             && let Some(found) = self.template[self.at..].find("{%")
         {

@@ -25,13 +25,21 @@ fn bound(text: &str) -> Result<Template, Vec<SyntaxError>> {
 }
 
 fn render(text: &str) -> Result<String, Failure> {
-    let mut batch = RowBatch::new(ROW.len());
-    for (_, kind, text) in ROW {
-        batch.push(kind, text.as_bytes());
+    render_row(text, &ROW)
+}
+
+fn render_row(text: &str, row: &[(&str, CellKind, &str)]) -> Result<String, Failure> {
+    let column =
+        |name: &str| Column { name: name.to_owned(), kind: ColumnKind::Any, type_name: String::new() };
+    let mut template = Template::parse(text).unwrap();
+    template.bind(&row.iter().map(|(name, ..)| column(name)).collect::<Vec<_>>());
+    let mut batch = RowBatch::new(row.len());
+    for (_, kind, text) in row {
+        batch.push(*kind, text.as_bytes());
     }
     let mut out = String::new();
     let now = Utc.with_ymd_and_hms(2026, 11, 5, 1, 2, 3).unwrap();
-    bound(text).unwrap().render(&batch, 0, now, &mut out).map(|()| out)
+    template.render(&batch, 0, now, &mut out).map(|()| out)
 }
 
 #[test]
@@ -57,6 +65,19 @@ fn numbers_keep_their_digits() {
         (
             "{{ ltv | round: 1 }}|{{ ltv | ceil }}|{{ 12345 | round: -2 }}",
             "1234567890123456789.1|1234567890123456790|12300",
+        ),
+        (
+            "{% if (1..5) contains 2.0 %}1{% endif %}{% if (1..5) contains 6 %}2{% endif %}{% if nil == blank %}3{% endif %}",
+            "1",
+        ),
+        (
+            "{% assign a = '1,2' | split: ',' | group_by: 'x' %}{{ a | find: 'name', nil | map: 'size' }}{{ a | has: 'items', nil }}",
+            "2false",
+        ),
+        ("{% for i in (1..0) %}a{% else %}b{% else %}c{% endfor %}{% raw -%} d {% endraw %}e", "bc d e"),
+        (
+            "{% tablerow i in (1..2) reversed %}{{ i }}{% endtablerow %}",
+            "<tr class=\"row1\">\n<td class=\"col1\">1</td><td class=\"col2\">2</td></tr>\n",
         ),
         ("{{ ['profile'].a.city }}{% assign k = 'name' %}{{ [k] }}", "Oslojane DOE"),
         (
@@ -93,6 +114,9 @@ fn dates_are_read_in_the_forms_of_people_and_warehouses() {
         ("5 Mar", "2026-03-05 00:00:00.000 +0000"),
         ("07:08", "2026-11-05 07:08:00.000 +0000"),
         ("7:08+02 5 mar 2024", "2024-03-05 07:08:00.000 +0200"),
+        ("2024-03-05 07:08:09 GMT+2", "2024-03-05 07:08:09.000 +0200"),
+        ("2024-03-05 07:08:09 UTC-5", "2024-03-05 07:08:09.000 -0500"),
+        ("2024-03-05 07:08:09 +5:30", "2024-03-05 07:08:09.000 +0530"),
         ("2024-12-31 24:00", "2025-01-01 00:00:00.000 +0000"),
         ("2024-12-31T23:59:60Z", "2025-01-01 00:00:00.000 +0000"),
     ] {
@@ -147,6 +171,137 @@ fn failures_have_their_reason() {
     ] {
         assert_eq!(render(text), Err(failure), "{text}");
     }
+}
+
+#[test]
+fn each_step_is_charged_for_what_it_costs() {
+    let wide = format!("1{}", " ".repeat(900_000));
+    let keys: Vec<_> = (0..100).map(|key| format!("\"{}{key:02}\":1", "a".repeat(5_000))).collect();
+    let (object, key) = (format!("{{{}}}", keys.join(",")), format!("{}xx", "a".repeat(5_000)));
+    let path = "a.".repeat(100_000);
+    let numbers = format!("[{}1]", "1,".repeat(499_000));
+    let row = [
+        ("w", CellKind::Text, wide.as_str()),
+        ("o", CellKind::Json, &object),
+        ("k", CellKind::Text, &key),
+        ("path", CellKind::Text, &path),
+        ("tags", CellKind::Json, "[1,2]"),
+        ("n1", CellKind::Json, &numbers),
+        ("n2", CellKind::Json, &numbers),
+    ];
+    let often = |body: &str| format!("{{% for i in (1..200) %}}{body}{{% endfor %}}");
+    let assigned = |expression: &str| often(&format!("{{% assign x = {expression} %}}"));
+    for text in [
+        assigned(&format!("z{}", ".b".repeat(15_000))),
+        assigned(&format!("forloop{}", ".parentloop".repeat(5_500))),
+        assigned(&format!("tags{}", "[0]".repeat(15_000))),
+        assigned(&format!("tags.{}", "0".repeat(60_000))),
+        often("{% for j in (1..2) limit: w %}{% endfor %}"),
+        assigned("'ab' | slice: w"),
+        assigned("'ab' | truncate: w"),
+        assigned("'ab' | truncatewords: w"),
+        assigned("1 | json: w"),
+        format!("{{% assign name = 'W' | downcase %}}{}", assigned("[name]")),
+        assigned("w | date: '%F'"),
+        assigned("w | date_to_string"),
+        assigned("w | time_zone: 'UTC'"),
+        assigned("o[k]"),
+        assigned("o contains k"),
+        assigned("o | map: k"),
+        assigned("o | map: path"),
+        assigned("w | plus: 1"),
+        assigned("w | round: w"),
+        assigned("(w..1)"),
+        often("{% tablerow j in (1..2) cols: w %}{% endtablerow %}"),
+        "{% assign x = n1 %}{% assign x = n2 %}".to_owned(),
+    ] {
+        assert_eq!(render_row(&text, &row), Err(Failure::Limit), "{}", &text[..text.len().min(80)]);
+    }
+    assert_eq!(render_row("{{ n1.size }}", &row).unwrap(), "499001");
+    assert_eq!(render_row("{{ o.size }}{{ w | plus: 1 }}", &row).unwrap(), "1002");
+}
+
+#[test]
+fn suggestions_among_many_columns_are_bounded() {
+    let names: Vec<_> = (0..1_500).map(|number| format!("{}{number:04}", "a".repeat(56))).collect();
+    let unknown = (0..UNKNOWN_MAX).map(|number| format!("{{{{ {}b{number:03} }}}}", &names[0][..56]));
+    let unknown = unknown.collect::<Vec<_>>().concat();
+    let mut template = Template::parse(&unknown).unwrap();
+    let column =
+        |name: &String| Column { name: name.clone(), kind: ColumnKind::Any, type_name: String::new() };
+    template.bind(&names.iter().map(column).collect::<Vec<_>>());
+    let warnings = template.warnings();
+    assert_eq!(warnings.len(), UNKNOWN_MAX);
+    assert_eq!(warnings.iter().filter(|warning| warning.contains("did you mean")).count(), 1);
+}
+
+#[test]
+fn offsets_far_west_have_two_digits() {
+    for (offset, colon) in
+        [("-1000", "-10:00"), ("-1130", "-11:30"), ("-1200", "-12:00"), ("-0930", "-09:30")]
+    {
+        let date = format!("'2024-03-05 07:08:09 {offset}'");
+        for (format, expected) in [
+            ("%z", offset.to_owned()),
+            ("%:z", colon.to_owned()),
+            ("%::z", format!("{colon}:00")),
+            ("%10z", format!("-00000{}", &offset[1..])),
+            ("%_9:z +%%+", format!("   {} +%+", colon.replace("-0", " -"))),
+        ] {
+            assert_eq!(
+                render(&format!("{{{{ {date} | date: '{format}' }}}}")).unwrap(),
+                expected,
+                "{format}"
+            );
+        }
+        let text = render(&format!("{{{{ {date} | date_to_rfc822 }}}}|{{{{ {date} | date_to_xmlschema }}}}"));
+        assert_eq!(text.unwrap(), format!("Tue, 05 Mar 2024 07:08:09 {offset}|2024-03-05T07:08:09{colon}"));
+    }
+    let zoned = "{{ '2024-03-05T07:08:09Z' | time_zone: 'Pacific/Honolulu' | date: '%F %T %s' }}";
+    assert_eq!(render(zoned).unwrap(), "2024-03-04 21:08:09 1709622489");
+}
+
+#[test]
+fn the_rest_of_a_template_is_read_after_a_tag_that_does_not_exist() {
+    for (text, expected) in [
+        ("{% iff id %}a{% elsif id %}b{% endif %}{{ a | x1 }}", vec!["the tag `iff`", "the filter `x1`"]),
+        ("{% iff id %}a{% endiff %}{{ a | x1 }}", vec!["the tag `iff`", "the filter `x1`"]),
+        (
+            "{% if id %}{% forr i in id %}{{ i | x1 }}{% endfor %}{% endif %}",
+            vec!["the tag `forr`", "the filter `x1`"],
+        ),
+        (
+            "{% form 'a' %}{% form 'b' %}{% endform %}{% endform %}{{ a | x1 }}",
+            vec!["the tag `form`", "the tag `form`", "the filter `x1`"],
+        ),
+        (
+            "{% section 'a' %}{% if id %}{% endsection %}{% endif %}{{ a | x1 }}",
+            vec!["the tag `section`", "the filter `x1`"],
+        ),
+        ("{% iff id %}", vec!["the tag `iff`"]),
+        ("{% row %}{{ a | x1 }}{% endrow %}", vec!["the tag `row`", "the filter `x1`"]),
+        (
+            "{% comnent %}{{ a | x1 }}{% endcomment %}{{ a | x2 }}",
+            vec!["the tag `comnent`", "the filter `x2`"],
+        ),
+    ] {
+        let faults = Template::parse(text).unwrap_err();
+        assert_eq!(faults.len(), expected.len(), "{text}: {faults:?}");
+        for (fault, expected) in faults.iter().zip(expected) {
+            assert!(fault.message.starts_with(expected), "{text}: {faults:?}");
+        }
+    }
+}
+
+#[test]
+fn more_than_twenty_faults_are_said_to_be_more() {
+    let faults = |count| Template::parse(&"{{ a | x1 }}".repeat(count)).unwrap_err();
+    assert!(faults(20).iter().all(|fault| fault.message.starts_with("the filter")));
+    let faults = faults(22);
+    assert_eq!(
+        (faults.len(), faults[20].message.as_str()),
+        (21, "there are more than 20 faults; the others are not shown")
+    );
 }
 
 #[test]
@@ -210,6 +365,7 @@ fn what_is_no_liquid_is_read_as_ruby_reads_it_and_noted() {
         ("{{ 'a }}", "", (1, 4), "a quote is never closed"),
         ("{{ profile['a' }}", r#"{"city"=>"Oslo"}"#, (1, 11), "`[` is never closed"),
         ("{{ (id) }}", "12345", (1, 7), "`..` is expected"),
+        ("{% if (id > 3) %}a{% endif %}", "", (1, 11), "a condition has no parentheses"),
         ("{{ profile&a.city }}", "Oslo", (1, 11), "the end of the value is expected"),
         ("{% if id && nope %}a{% endif %}", "a", (1, 10), "what stands here is ignored"),
         ("{% for i in (1..2) x %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::filters::Filter;
+use super::{filters::Filter, number::Kind};
 
 /// The number of a name that a template reads or assigns.
 pub(super) type Slot = usize;
@@ -14,7 +14,7 @@ pub(super) enum Expr {
     Bool(bool),
     Int(i64),
     /// Digits of a number that is no 64-bit integer.
-    Number(Box<str>),
+    Number(Box<str>, Kind),
     Text(Box<str>),
     Empty,
     Blank,

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cell::Cell, ops::Deref, rc::Rc};
 
 use super::{
-    Result,
+    Meter, Result,
     number::{self, Kind},
     tree::Slot,
 };
@@ -155,9 +155,10 @@ impl<'r> Value<'r> {
         }
     }
 
-    pub(super) fn member(&self, key: &str) -> Option<&Self> {
-        let Self::Object(members) = self else { return None };
-        members.iter().find(|(name, _)| &**name == key).map(|(_, value)| value)
+    pub(super) fn member(&self, key: &str, meter: &Meter) -> Result<Option<&Self>> {
+        let Self::Object(members) = self else { return Ok(None) };
+        meter.spend_search(members.len(), key)?;
+        Ok(members.iter().find(|(name, _)| &**name == key).map(|(_, value)| value))
     }
 }
 

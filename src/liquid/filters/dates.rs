@@ -16,6 +16,8 @@ const WIDTH_UNITS: usize = 350;
 /// Bytes of a text for each byte of its format, and for one wide field; a longer text is none.
 const BYTES_PER_BYTE: usize = 16;
 const WIDTH_MAX: usize = 1_000;
+/// Offsets up to this one are written in another way.
+const FAR_WEST: i32 = -10 * 3600;
 /// What `time_zone` makes: a form that `date` reads.
 const ZONED: &str = "%Y-%m-%d %H:%M:%S %z";
 
@@ -82,6 +84,7 @@ fn time_of(call: &Call<'_, '_>) -> Result<Option<DateTime<FixedOffset>>> {
             DateTime::from_timestamp_micros(micros as i64).map(|time| time.fixed_offset())
         }
         Value::Text(text) => {
+            call.meter().spend_bytes(text.len())?;
             let text = text.trim();
             if text.eq_ignore_ascii_case("now") || text.eq_ignore_ascii_case("today") {
                 Some(call.render.now.fixed_offset())
@@ -117,8 +120,23 @@ fn as_text(time: DateTime<FixedOffset>, format: &str) -> Option<String> {
     };
     let format = format.split("%%").map(|part| part.replace("%q", ordinal)).collect::<Vec<_>>().join("%%");
     let mut buffer = vec![0; format.len() * BYTES_PER_BYTE + WIDTH_MAX];
-    let text = buffered::strftime(&Moment(time), format.as_bytes(), &mut buffer).ok()?;
-    std::str::from_utf8(text).ok().map(str::to_owned)
+    let mut format = format.into_bytes();
+    // The crate prints a zero too many for hours from -10 on. So they are written with a plus, which becomes a minus;
+    // a plus of the format is kept as a byte that no text has.
+    let is_far_west = time.offset().local_minus_utc() <= FAR_WEST;
+    let swap = |bytes: &mut [u8], from, to| {
+        bytes.iter_mut().filter(|byte| **byte == from).for_each(|byte| *byte = to);
+    };
+    if is_far_west {
+        swap(&mut format, b'+', 0xff);
+    }
+    let length = buffered::strftime(&Moment(time), &format, &mut buffer).ok()?.len();
+    buffer.truncate(length);
+    if is_far_west {
+        swap(&mut buffer, b'+', b'-');
+        swap(&mut buffer, 0xff, b'+');
+    }
+    String::from_utf8(buffer).ok()
 }
 
 struct Moment(DateTime<FixedOffset>);
@@ -147,6 +165,9 @@ parts! {
     day_of_year: u16 = |time| time.ordinal() as u16;
     to_int: i64 = |time| time.timestamp();
     is_utc: bool = |time| time.offset().local_minus_utc() == 0;
-    utc_offset: i32 = |time| time.offset().local_minus_utc();
+    utc_offset: i32 = |time| match time.offset().local_minus_utc() {
+        far_west @ ..=FAR_WEST => -far_west,
+        seconds => seconds,
+    };
     time_zone: &'static str = |time| if time.offset().local_minus_utc() == 0 { "UTC" } else { "" };
 }

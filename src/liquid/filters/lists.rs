@@ -134,17 +134,22 @@ fn join<'r>(call: &Call<'_, 'r>, list: &[Value<'r>], separator: &str, last: &str
 }
 
 /// The property of an item that the first argument names; the item itself without an argument.
-fn property<'r>(call: &Call<'_, 'r>, item: &Value<'r>) -> Made<'r> {
+fn property<'v, 'r>(call: &Call<'_, 'r>, item: &'v Value<'r>) -> Made<'r> {
     call.meter().spend(1)?;
     let name = call.value(0);
     if matches!(name, Value::Nil) && call.syntax.filter.arguments.0 == 0 {
         return Ok(item.clone());
     }
     match (item, name) {
-        (Value::Object(members), Value::Text(name)) => {
-            call.meter().spend(members.len() / 4)?;
-            let nested = || name.split('.').try_fold(item, |value, part| value.member(part));
-            Ok(item.member(name).or_else(nested).cloned().unwrap_or(Value::Nil))
+        (Value::Object(_), Value::Text(name)) => {
+            let member = |value: &'v Value<'r>, name| value.member(name, call.meter());
+            let mut found = member(item, name)?;
+            if found.is_none() {
+                call.meter().spend_bytes(name.len())?;
+                let inner = |value: Option<_>, part| value.map_or(Ok(None), |value| member(value, part));
+                found = name.split('.').try_fold(Some(item), inner)?;
+            }
+            Ok(found.cloned().unwrap_or(Value::Nil))
         }
         // Ruby reads a part of a text, which is there or not.
         (Value::Text(text), Value::Text(name)) => {
@@ -170,8 +175,11 @@ fn is_match<'r>(call: &mut Call<'_, 'r>, item: &Value<'r>) -> Result<bool> {
         return compare::are_equal(item, call.value(0), call.meter());
     }
     let value = examined(call, item)?;
+    // `where` reads nil as no value, as in Ruby; the others compare with it, as in liquidjs.
+    let compares_nil =
+        call.given() > 1 && call.syntax.expression.is_none() && call.syntax.filter.name != "where";
     match call.value(1) {
-        Value::Nil => Ok(value.is_truthy()),
+        Value::Nil if !compares_nil => Ok(value.is_truthy()),
         wanted => compare::are_equal(&value, wanted, call.meter()),
     }
 }

@@ -143,7 +143,7 @@ impl<'c, 'r> Call<'c, 'r> {
 
     /// The integer that an argument gives, or the default if it is not given.
     fn integer_or(&self, at: usize, default: i64) -> Result<i64> {
-        if self.given() > at { integer(self.value(at)) } else { Ok(default) }
+        if self.given() > at { integer(self.value(at), self.meter()) } else { Ok(default) }
     }
 
     /// A text that is made, and paid for.
@@ -183,10 +183,13 @@ fn flatten<'r>(value: &Value<'r>, meter: &Meter, items: &mut Vec<Value<'r>>) -> 
 }
 
 /// Ruby's `Integer()`: an integer, or text that is one.
-pub(super) fn integer(value: &Value<'_>) -> Result<i64> {
+pub(super) fn integer(value: &Value<'_>, meter: &Meter) -> Result<i64> {
     match value {
         Value::Int(whole) => Ok(*whole),
-        Value::Text(text) => text.trim().parse().map_err(|_| Failure::Failed),
+        Value::Text(text) => {
+            meter.spend_bytes(text.len())?;
+            text.trim().parse().map_err(|_| Failure::Failed)
+        }
         _ => Err(Failure::Failed),
     }
 }

@@ -3,7 +3,7 @@
 //! The forms are those of Ruby's `Time.parse` in which every word has a meaning: a text with other words
 //! is no date. `docs/mapping.md` lists them.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use chrono::{
     DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc,
@@ -147,7 +147,17 @@ fn plain(text: &str) -> Option<String> {
         });
         out.push_str(if chunk == "t" { "" } else { " " });
     }
-    Some(out.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+    Some(out.split_ascii_whitespace().map(two_digits).collect::<Vec<_>>().join(" "))
+}
+
+/// An offset of one digit with two: `+5:30`.
+fn two_digits(word: &str) -> Cow<'_, str> {
+    match word.as_bytes() {
+        [b'+' | b'-', b'0'..=b'9'] | [b'+' | b'-', b'0'..=b'9', b':', ..] => {
+            format!("{}0{}", &word[..1], &word[1..]).into()
+        }
+        _ => word.into(),
+    }
 }
 
 fn meaning(word: &str) -> Option<&'static str> {

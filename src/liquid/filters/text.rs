@@ -136,7 +136,7 @@ fn chars(text: &str, from: usize, length: usize) -> &str {
 /// From a place, counted from the end if it is negative, so many characters or elements.
 fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let (from, length) = (call.integer_or(0, 0)?, call.value(1));
-    let length = if matches!(length, Value::Nil) { 1 } else { integer(length)? };
+    let length = if matches!(length, Value::Nil) { 1 } else { integer(length, call.meter())? };
     let span = |size: usize| {
         let from = if from < 0 { from.saturating_add(signed(size)) } else { from };
         let from = usize::try_from(from).ok().filter(|from| *from <= size)?;
