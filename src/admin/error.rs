@@ -97,7 +97,7 @@ pub enum Error {
     ServedElsewhere { collection: CollectionName, regions: String },
     /// The value cannot be hashed.
     #[error(
-        "the values of index {index} are hashed with a secret that no sync of this publisher has; enter the hash of the          value, 64 hexadecimal digits"
+        "the values of index {index} are hashed with a secret that no sync of this publisher has; enter the value's hash, 64 hexadecimal digits"
     )]
     HashSecretMissing { index: IndexName },
     /// The version was never announced, or its objects are deleted.

@@ -1,5 +1,6 @@
 //! Opening the parts that servers and commands share.
 
+use super::stored::layered;
 use crate::{
     admin::{Admin, Error, Overview, Registry},
     catalog::{self, Catalog, SigningKeys, StatusStore},
@@ -72,9 +73,11 @@ pub fn open_registry(config: &Config) -> Result<Registry, Error> {
     Ok(Registry::new(configured_syncs(config)))
 }
 
-/// Opens what the use cases of the metadata database need.
+/// Opens what the use cases of the metadata database need. Stored syncs are among those of the registry.
 pub async fn open_admin(config: &Config, clock: Clock) -> Result<Admin, Error> {
-    Ok(Admin::new(open_registry(config)?, open_metadata(config, clock.clone()).await?, clock))
+    let (registry, metadata) = (open_registry(config)?, open_metadata(config, clock.clone()).await?);
+    registry.replace(layered(config, &metadata.stored_entries().await?).syncs);
+    Ok(Admin::new(registry, metadata, clock))
 }
 
 /// Opens the store and the statuses of nodes, to read them.

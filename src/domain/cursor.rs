@@ -172,6 +172,10 @@ fn time(text: &str) -> Option<Value> {
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
     let form = |zone| TimeForm::Time { separator, digits, zone };
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        // A source compares such a text letter by letter, and the cursor is in UTC.
+        if time.offset().local_minus_utc() != 0 {
+            return None;
+        }
         let zone = if text.ends_with('Z') { "Z" } else { "+00:00" };
         return Some(Value::Time(time.to_utc(), form(zone)));
     }
@@ -195,7 +199,7 @@ mod tests {
             ("2026-01-01T00:05:00.123456Z", minutes, "2025-12-31T23:55:00.000000Z"),
             ("2026-01-01T00:05:00.9", minutes, "2025-12-31T23:55:00.0"),
             ("2026-01-01 00:05:00", minutes, "2025-12-31 23:55:00"),
-            ("2026-01-01 02:05:00+02:00", minutes, "2025-12-31 23:55:00+00:00"),
+            ("2026-01-01 00:05:00+00:00", minutes, "2025-12-31 23:55:00+00:00"),
             ("2026-01-01", minutes, "2025-12-31"),
             ("2026-01-01", Overlap::Time(Duration::ZERO), "2026-01-01"),
             ("1500", number, "500"),
@@ -219,7 +223,7 @@ mod tests {
             ("-10", "-9"),
             ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z"),
             ("2026-01-01T00:00:00.25Z", "2026-01-01T00:00:00.5Z"),
-            ("2026-01-01 02:00:00+02:00", "2026-01-01 00:00:01Z"),
+            ("2026-01-01 00:00:00+00:00", "2026-01-01 00:00:01Z"),
             ("2026-01-01", "2026-01-01 00:00:00.1"),
         ] {
             assert_eq!(of(higher).exceeds(&of(lower)), Ok(true), "{lower} {higher}");
@@ -227,6 +231,7 @@ mod tests {
             assert_eq!(of(lower).exceeds(&of(lower)), Ok(false), "{lower}");
         }
         assert_eq!(of("5").exceeds(&of("2026-01-01")), Err(NotACursor));
+        assert_eq!(CursorValue::parse("2026-01-01 02:00:00+02:00"), Err(NotACursor));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::OpenEntry;
 use crate::{
-    domain::StoredName,
+    domain::{StoredName, StoredSection},
     secrets::SecretKeys,
     settings::{Fault, Place},
 };
@@ -119,12 +119,44 @@ pub(super) fn masked(mut document: Value) -> Value {
     document
 }
 
-/// A client's document with `{"$secret": true}` replaced by the secrets of the present one.
+/// Keys of a source that may change while a secret is kept: they do not say to whom it is sent.
+const FREE: [&str; 14] = [
+    "catalog",
+    "connect_timeout",
+    "csv",
+    "database",
+    "dataset",
+    "format",
+    "isolation",
+    "location",
+    "memory_limit",
+    "memory_max",
+    "role",
+    "schema",
+    "statement_timeout",
+    "warehouse",
+];
+
+/// A key of a source that differs from the stored one, and may say to whom a secret is sent.
+fn moved(entry: &StoredName, document: &Value, present: &OpenEntry) -> Option<String> {
+    let (given, stored) = (document.as_object()?, masked(present.stored.document.clone()?));
+    let stored = stored.as_object()?;
+    let is_moved = |key: &&String| {
+        let is_secret = |value: Option<&Value>| value.is_some_and(|value| secret(value).is_some());
+        !FREE.contains(&key.as_str()) && given.get(*key) != stored.get(*key) && !is_secret(stored.get(*key))
+    };
+    let keys = given.keys().chain(stored.keys());
+    keys.filter(|_| entry.section == StoredSection::Sources).find(is_moved).cloned()
+}
+
+/// A client's document with `{"$secret": true}` replaced by the secrets of the present one. A secret of a source is kept only
+/// for the server that it was written for: who may edit the source need not know it.
 pub(super) fn keep_secrets(
     entry: &StoredName,
     mut document: Value,
     present: Option<&OpenEntry>,
 ) -> Result<Value, Fault> {
+    let moved = present.and_then(|present| moved(entry, &document, present));
     replace_secrets(&mut document, "", &mut |pointer, given| {
         if *given != Value::Bool(true) {
             let message =
@@ -135,7 +167,14 @@ pub(super) fn keep_secrets(
             let stored = present.stored.document.as_ref();
             stored.and_then(|stored| stored.pointer(pointer)).is_some_and(|value| secret(value).is_some())
         };
-        match present.filter(is_secret).map(|present| &present.document) {
+        let kept = present.filter(is_secret);
+        if let (Some(_), Some(key)) = (kept, &moved) {
+            let message = format!(
+                "is not kept when `{key}` changes, which may say to whom it is sent; write the secret"
+            );
+            return Err(fault(entry, pointer, message));
+        }
+        match kept.map(|present| &present.document) {
             Some(Ok(document)) => Ok(document.pointer(pointer).cloned().unwrap_or_default()),
             Some(Err(fault)) => Err(fault.clone()),
             None => Err(fault(entry, pointer, "has no stored secret to keep; write the secret")),

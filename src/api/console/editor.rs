@@ -109,7 +109,8 @@ pub(super) async fn show_new(
     }
     let name = given("table").rsplit('.').next().unwrap_or_default();
     let name = if name.is_empty() { given("model") } else { name };
-    let mut fields = fields(section, &name.to_ascii_lowercase(), &settings);
+    let name = free_name(&state, section, name.to_ascii_lowercase());
+    let mut fields = fields(section, &name, &settings);
     if section == StoredSection::Syncs && settings.get("indexes").is_none() {
         fields = entry_form::change(&fields, "index-add", &[]);
     }
@@ -118,6 +119,15 @@ pub(super) async fn show_new(
         draft::add_columns(&state, &grant, false, &mut shown).await;
     }
     Ok(render(&state, &grant, section, None, &shown))
+}
+
+/// `name`, or with a number when an entry has it already.
+fn free_name(state: &AdminState, section: StoredSection, name: String) -> String {
+    let configuration = state.configured.read();
+    let is_taken = |name: &String| configuration.entry(&StoredName { section, name: name.clone() }).is_some();
+    let numbered = (2..).map(|number: u64| format!("{name}_{number}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    names.find(|name| !is_taken(name)).unwrap_or(name)
 }
 
 /// What a sync of `model` has to begin with.
@@ -141,19 +151,22 @@ pub(super) async fn create(
 ) -> Result<Response, Refused> {
     let section = section(&section_name)?;
     let name = entry(&section_name, sent.fields.text(NAME));
-    let sent = match answer(&state, &caller.0, section, name.as_ref().ok(), None, sent).await {
+    let is_taken = |name: &StoredName| state.configured.read().entry(name).is_some();
+    // What is beside the form does not need the name.
+    let free = name.as_ref().ok().filter(|name| !is_taken(name));
+    let sent = match answer(&state, &caller.0, section, free, None, sent).await {
         Ok(answered) => return Ok(answered),
         Err(to_save) => to_save,
     };
-    match name {
-        Ok(name) => save(&state, &caller, name, true, Expected::Absent, sent).await,
-        Err(error) => {
-            let mut faults = Faults::default();
-            faults.add(NAME, error.message());
-            let shown = Shown { fields: sent.fields, faults, ..Shown::default() };
-            Ok(render(&state, &caller.0, section, None, &shown))
-        }
-    }
+    let fault = match name {
+        Ok(name) if is_taken(&name) => "is taken already; choose another name".to_owned(),
+        Ok(name) => return save(&state, &caller, name, true, Expected::Absent, sent).await,
+        Err(error) => error.message().into_owned(),
+    };
+    let mut faults = Faults::default();
+    faults.add(NAME, fault);
+    let shown = Shown { fields: sent.fields, faults, ..Shown::default() };
+    Ok(render(&state, &caller.0, section, None, &shown))
 }
 
 /// The form of a stored entry.

@@ -48,9 +48,13 @@ pub struct IncrementSettings {
 pub struct DeletedRows {
     /// The column that says so.
     pub column: String,
-    /// Its values that say so; `None` for every value but null, false, 0 and words for no.
+    /// Its values that say so; `None` for every value but null, false, 0 and the words of `KEPT`.
     pub values: Option<Vec<String>>,
 }
+
+/// Texts that say that a row is not deleted: words for no, and operations that write one.
+const KEPT: [&str; 15] =
+    ["", "0", "f", "false", "n", "no", "i", "insert", "u", "update", "c", "create", "r", "read", "upsert"];
 
 impl DeletedRows {
     /// Whether a row with this cell is deleted.
@@ -60,7 +64,7 @@ impl DeletedRows {
             (_, CellKind::Null | CellKind::Invalid) => false,
             (Some(values), _) => values.iter().any(|value| value == text),
             (None, CellKind::Integer | CellKind::Number) => text.parse() != Ok(0.0),
-            (None, _) => !["", "0", "f", "false", "n", "no"].contains(&text.to_ascii_lowercase().as_str()),
+            (None, _) => !KEPT.contains(&text.to_ascii_lowercase().as_str()),
         }
     }
 }
@@ -162,6 +166,8 @@ mod tests {
             (CellKind::Text, "2026-01-01T00:00:00Z", true, false),
             (CellKind::Text, "D", true, true),
             (CellKind::Text, "d", true, false),
+            (CellKind::Text, "U", false, false),
+            (CellKind::Text, "Insert", false, false),
             (CellKind::Text, "No", false, false),
             (CellKind::Text, "", false, false),
         ] {

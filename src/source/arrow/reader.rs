@@ -246,6 +246,10 @@ fn split(count: i64, per_second: i64) -> (i64, u32) {
 
 fn timestamp<T: ArrowTemporalType<Native = i64>>(array: &ArrayRef, per_second: i64, is_utc: bool) -> Read {
     primitive::<T>(array, move |count, state, out| {
+        // DuckDB's infinities of nanoseconds; those of other units are beyond all years.
+        if count == i64::MAX || count == -i64::MAX {
+            return state.or_null(None);
+        }
         let (seconds, nanos) = split(count, per_second);
         state.or_null(cell::moment(seconds, nanos, is_utc, out))
     })

@@ -15,13 +15,13 @@ use parquet::{
         ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     },
-    basic::{LogicalType, Type},
+    basic::{ConvertedType, LogicalType, Type},
     errors::ParquetError,
     file::reader::{ChunkReader, Length},
 };
 
 use super::{
-    RowReader,
+    FORMAT_UNKNOWN, RowReader,
     content::{Content, ContentReader},
     positions,
 };
@@ -128,6 +128,15 @@ pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Resu
     BatchReader::new(content, &schema, chosen, |fields| {
         let cache = content.is_remote().then(|| Arc::new(Cache::new(fields.len())));
         let pages = Pages { content: Arc::clone(content), cache };
+        if let Some(column) = lossy_interval(&metadata, fields) {
+            let message = format!(
+                "{} has intervals of Parquet in {column}, of which the years and months cannot be read",
+                content.name()
+            );
+            return Err(Error::new(FORMAT_UNKNOWN, message).with_hint(
+                "leave it out with `columns`, or write it as text, for example with cast(... as varchar)",
+            ));
+        }
         let mask = ProjectionMask::roots(metadata.parquet_schema(), fields.iter().copied());
         let rows = batch_rows(&metadata);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata);
@@ -135,6 +144,23 @@ pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Resu
         // The library's words may quote what it read.
         Ok(Box::new(reader.map(|batch| batch.map_err(|_| "a row group is damaged".to_owned()))))
     })
+}
+
+/// A column among the roots `fields` with intervals, of which the library reads days and milliseconds alone; a file of Arrow's
+/// own writer says what else they are.
+fn lossy_interval(metadata: &ArrowReaderMetadata, fields: &[usize]) -> Option<String> {
+    let file = metadata.metadata().file_metadata();
+    let is_of_arrow =
+        file.key_value_metadata().is_some_and(|pairs| pairs.iter().any(|pair| pair.key == "ARROW:schema"));
+    let schema = metadata.parquet_schema();
+    let lossy = |leaf: &usize| {
+        fields.contains(&schema.get_column_root_idx(*leaf))
+            && schema.column(*leaf).converted_type() == ConvertedType::INTERVAL
+    };
+    (0..schema.num_columns())
+        .filter(|_| !is_of_arrow)
+        .find(lossy)
+        .map(|leaf| schema.column(leaf).path().string())
 }
 
 /// Rows of one batch, so that it has about [`BATCH_BYTES_TARGET`].

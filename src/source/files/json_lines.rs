@@ -1,9 +1,12 @@
 //! JSON lines: one JSON object a line. Its members are the columns.
 
 use std::{
+    collections::HashMap,
     io::{BufRead, Read as _},
     sync::Arc,
 };
+
+use serde_json::value::RawValue;
 
 use super::{
     RowReader,
@@ -150,6 +153,31 @@ impl JsonLinesReader {
             .with_hint("name the columns in the model, as in columns = [\"id\", \"name\"]"))
     }
 
+    /// Appends the members of a line of which no record can be made, for `reason`: those that a record may hold as they are, so
+    /// that the key of the row is known and its served record stays.
+    fn push_each(&mut self, reason: RejectReason, batch: &mut RowBatch) {
+        let text = String::from_utf8_lossy(&self.raw);
+        let members: Option<HashMap<String, &RawValue>> =
+            serde_json::from_str(text.trim_start_matches('\u{feff}')).ok();
+        for column in &self.columns {
+            let value = match &members {
+                Some(members) => members.get(&column.name).map_or("null", |value| value.get()),
+                None => "",
+            };
+            self.object.clear();
+            let compacted = match self.compactor.compact(value.as_bytes(), &mut self.object) {
+                // In place of bytes that are no text.
+                Ok(_) if value.contains('\u{fffd}') => Err(RejectReason::InvalidText),
+                Err(RejectReason::InvalidJson) if value.is_empty() => Err(reason),
+                compacted => compacted.map(drop),
+            };
+            batch.push_with(|out| match compacted {
+                Ok(()) => push_value(&self.object, out),
+                Err(reason) => cell::invalid(reason, out),
+            });
+        }
+    }
+
     fn unreadable(&self) -> Error {
         self.wrong(&format!("it cannot be read, or decompressed, after line {}", self.line))
     }
@@ -177,9 +205,7 @@ impl RowReader for JsonLinesReader {
             return Ok(false);
         }
         if let Some(reason) = self.read_object()? {
-            for _ in &self.columns {
-                batch.push_with(|out| cell::invalid(reason, out));
-            }
+            self.push_each(reason, batch);
             return Ok(true);
         }
         if self.is_whole {

@@ -229,7 +229,8 @@ fn check_alike(
             .with_hint("read files of one kind, or choose the columns that all have with `columns`")
     };
     for (then, now) in described.iter().zip(reader.columns()) {
-        if then != now {
+        // What a model declares of a column is not in a file.
+        if (&then.name, &then.type_name) != (&now.name, &now.type_name) {
             return Err(differ(format!(
                 "column `{}` is {}, not {}",
                 now.name, now.type_name, then.type_name

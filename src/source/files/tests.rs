@@ -2,8 +2,8 @@
 
 use std::{fmt::Write as _, fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch};
-use parquet::arrow::ArrowWriter;
+use arrow_array::{ArrayRef, Int64Array, IntervalYearMonthArray, RecordBatch};
+use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -13,7 +13,7 @@ use crate::{
         digest::Digest,
         row::{CellKind, RowBatch},
     },
-    source::{Error, Query, Source},
+    source::{DeclaredType, Error, Query, Source},
 };
 
 fn source(directory: &Path) -> Source {
@@ -272,6 +272,24 @@ async fn members_of_json_lines_are_columns() {
     write(b"{\"id\":1}\n{\"id\":\"a\\u0000b\"}\n{\"id\":3}\n");
     let lines = read(&source, &query, None).await.unwrap();
     assert_eq!(lines[2..], [["Invalid invalid_json"], ["Integer 3"]]);
+    // Of a line that no record can be made of, every other member is known: the row's key above all.
+    write(b"{\"id\":1,\"s\":\"\\u0000\"}\n{\"id\":2,\"s\":\"caf\xe9\"}\n{\"id\":3,\"s\":\"v\",\"x\":\"\\ud800\"}\n");
+    let lines = read(&source, &table("a.jsonl", Some(&["id", "s"])), None).await.unwrap();
+    let expected =
+        [["Integer 1", "Invalid invalid_json"], ["Integer 2", "Invalid invalid_text"], ["Integer 3", "v"]];
+    assert_eq!(lines[1..], expected);
+}
+
+#[tokio::test]
+async fn declared_types_hold_for_all_files_of_a_pattern() {
+    let directory = TempDir::new().unwrap();
+    let types = [("n".to_owned(), DeclaredType::Number)].into_iter().collect();
+    let source = source(directory.path()).with_types(&types);
+    for (name, number) in [("1.csv", 5), ("2.csv", 6)] {
+        fs::write(directory.path().join(name), format!("id,n\n{number},{number}\n")).unwrap();
+    }
+    let lines = read(&source, &table("*.csv", None), None).await.unwrap();
+    assert_eq!(lines[1..], [["5", "Integer 5"], ["6", "Integer 6"]]);
 }
 
 /// A batch of a column of each name.
@@ -293,6 +311,33 @@ fn parquet(batches: &[RecordBatch]) -> Vec<u8> {
     }
     writer.close().unwrap();
     bytes
+}
+
+/// Of an interval of Parquet that no schema of Arrow describes, the library reads days and milliseconds alone.
+#[tokio::test]
+async fn intervals_without_their_months_are_refused() {
+    let directory = TempDir::new().unwrap();
+    let source = source(directory.path());
+    let months: ArrayRef = Arc::new(IntervalYearMonthArray::from(vec![14]));
+    let id: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let batch = RecordBatch::try_from_iter([("id", id), ("iv", months)]).unwrap();
+    for is_described in [true, false] {
+        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(!is_described);
+        let file = fs::File::create(directory.path().join("a.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let found = read(&source, &table("a.parquet", None), None).await;
+        if is_described {
+            assert_eq!(found.unwrap()[1], ["Integer 1", "P1Y2M"]);
+            continue;
+        }
+        let error = found.unwrap_err();
+        assert_eq!(error.code(), "source_format_unknown", "{error}");
+        assert!(error.message().contains("iv"), "{error}");
+        let lines = read(&source, &table("a.parquet", Some(&["id"])), None).await.unwrap();
+        assert_eq!(lines[1], ["Integer 1"]);
+    }
 }
 
 #[tokio::test]

@@ -321,6 +321,20 @@ async fn secrets_are_kept_rotated_and_missed_by_their_source_alone() {
         assert_eq!(refusal(&refused), (400, "configuration_invalid".to_owned()), "{entry}");
     }
 
+    // A secret goes where it was written for.
+    let clickhouse = |url: &str, password: Value| json!({ "type": "clickhouse", "url": url, "user": "u", "password": password });
+    stored.put("sources/logs", &clickhouse("http://127.0.0.1:1", json!("hush"))).await;
+    let moved = clickhouse("http://127.0.0.1:2", json!({ "$secret": true }));
+    for query in ["", "?dry_run=true"] {
+        let refused = stored.put_with(&format!("sources/logs{query}"), &moved, "").await;
+        assert!(refused.text().contains("is not kept when `url` changes"), "{query}: {refused:?}");
+    }
+    stored.put("sources/logs", &clickhouse("http://127.0.0.1:2", json!("again"))).await;
+    let mut same = clickhouse("http://127.0.0.1:2", json!({ "$secret": true }));
+    same["database"] = json!("shop");
+    stored.put("sources/logs", &same).await;
+    assert_eq!(stored.world.ask("DELETE", "/admin/v1/sources/logs", None).await.status, 200);
+
     // Another key in front: the old one still opens, and a saved entry is sealed with the new one.
     let key_file = stored.world.node.directory.path().join("secrets.key");
     let with_keys = async |stored: &mut Stored, keys: &[u8]| {

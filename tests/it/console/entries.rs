@@ -157,6 +157,18 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
     }
     let refused = admin.post("/console/new/models", &[("name", "Not a name"), ("source", "warehouse")]).await;
     assert!(refused.status == 400 && refused.text().contains("id=\"name-fault\""), "{}", refused.text());
+    // A name that the file has, whatever is beside the form.
+    let taken = [("name", "people"), ("source", "warehouse"), ("table", "people"), ("primary_key", "id")];
+    let refused = admin.post("/console/new/models", &taken).await;
+    assert!(
+        refused.status == 400
+            && refused.text().contains("id=\"name-fault\"")
+            && refused.text().contains("is taken already"),
+        "{}",
+        refused.text()
+    );
+    let form = admin.get("/console/new/models?source=warehouse&table=people").await;
+    assert!(form.text().contains("value=\"people_2\""), "{}", form.text());
     let checked = [
         ("name", "good"),
         ("model", "people"),
