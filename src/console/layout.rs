@@ -7,7 +7,10 @@ use super::{
     assets::{ICON, STYLE},
     entry::{MODELS, SOURCES},
 };
-use crate::{admin::Grant, domain::AdminRole};
+use crate::{
+    admin::{Grant, SIGN_IN_PATH},
+    domain::AdminRole,
+};
 
 /// `Content-Security-Policy` of every page: nothing of elsewhere, no inline script or style, in no frame.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -111,6 +114,19 @@ pub fn refusal(code: &str, message: &str) -> String {
         p { a href=(HOME) { "To the overview" } }
     };
     page("This did not work", None, &content)
+}
+
+/// The page for a form that came without a session. The browser keeps what was entered, and sends it again when the page is
+/// loaded again.
+pub fn form_without_session() -> String {
+    let content = html! {
+        p class="notice fault" { "You are signed out, so nothing was changed." }
+        p {
+            a href=(SIGN_IN_PATH) target="_blank" rel="noopener" { "Sign in in another tab" }
+            ", then reload this page: the browser sends the form again, with all that you entered."
+        }
+    };
+    page("You are signed out", None, &content)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use deleted::{DELETED, DeletedPage, RESTORED_VERSION};
 pub use form::{Faults, Fields, Form, REQUEST, STATE};
 pub use key_forms::{NewKeyPage, RevokePage, RotateKeyPage, SecretPage};
 pub use keys::{KEYS, KeyPage, KeysPage, key_path};
-pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal, reload};
+pub use layout::{CONTENT_SECURITY_POLICY, Visitor, form_without_session, refusal, reload};
 pub use nodes::{NODES, NodePage, NodesPage, node_path};
 pub use notice::{Done, Refusal};
 pub use operation::OperationPage;

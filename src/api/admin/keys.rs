@@ -16,7 +16,7 @@ use super::{
     AdminState, Publishing,
     failure::Failure,
     gate::Caller,
-    input::{Headers, Input, detached, invalid, limit, request_key},
+    input::{Headers, Input, NoQuery, detached, invalid, limit, request_key},
     page::{Page, cursor_at, time_and_id},
     sources::ListQuery,
 };
@@ -132,6 +132,7 @@ pub(in crate::api) struct CreateKey {
     (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn create_key(
+    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -196,6 +197,7 @@ pub(in crate::api) struct RotateKey {
     (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn rotate_key(
+    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,
@@ -235,6 +237,7 @@ pub(in crate::api) async fn rotate(
     (status = 409, description = "Other changes came first"),
 ))]
 pub(in crate::api) async fn revoke_key(
+    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,
@@ -293,6 +296,7 @@ pub(in crate::api) struct CreateAdminKey {
     (status = 409, description = "The Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn create_admin_key(
+    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -335,6 +339,7 @@ pub(in crate::api) async fn create_admin(
     (status = 404, description = "There is no such admin key, or this node does not publish"),
 ))]
 pub(in crate::api) async fn revoke_admin_key(
+    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,

@@ -8,7 +8,7 @@ use axum::{
 use super::{
     AdminState, Publishing,
     gate::Caller,
-    input::{detached, limit},
+    input::{NoQuery, detached, limit},
     keys::Revoked,
     page::Page,
     sources::ListQuery,
@@ -44,6 +44,7 @@ pub(in crate::api) async fn list_sessions(
     (status = 404, description = "There is no such session, or this node does not publish"),
 ))]
 pub(in crate::api) async fn end_session(
+    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,

@@ -55,9 +55,12 @@ pub(super) fn see(path: &str) -> Response {
 pub(super) fn refuse(head: &Parts, error: Error) -> Response {
     let refused = error.code();
     let has_ended = refused == codes::SESSION_ENDED;
-    let mut response = if head.method.is_safe() && (has_ended || refused == codes::ADMIN_KEY_MISSING) {
+    let is_signed_out = has_ended || refused == codes::ADMIN_KEY_MISSING;
+    let mut response = if head.method.is_safe() && is_signed_out {
         let target = head.uri.path_and_query().map_or(console::HOME, |target| target.as_str());
         see(&format!("{SIGN_IN_PATH}?next={}", utf8_percent_encode(target, NON_ALPHANUMERIC)))
+    } else if is_signed_out {
+        (refused.status, Html(console::form_without_session())).into_response()
     } else {
         Refused(error).into_response()
     };

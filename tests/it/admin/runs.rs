@@ -12,6 +12,11 @@ const ENDLESS: &str = "with recursive n(i) as (select 1 union all select i + 1 f
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_started_watched_and_listed() {
     let world = World::start().await;
+    // In the query it would be passed over, and a real run begin.
+    for target in ["syncs/person/runs?dry_run=true", "syncs/person/resume?force=1"] {
+        let refused = world.refused("POST", &format!("/admin/v1/{target}"), Some(json!({}))).await;
+        assert_eq!(refused, (400, "invalid_input".to_owned()), "{target}");
+    }
     let dry = world.run(json!({ "dry_run": true })).await;
     assert_eq!((&dry["kind"], &dry["run"]), (&json!("dry_run"), &Value::Null));
     assert_eq!(dry["result"]["run"]["counts"]["added"], 6);

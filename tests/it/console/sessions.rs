@@ -166,6 +166,9 @@ async fn a_session_ends_by_sign_out_without_use_and_in_any_case() {
     visitor.cookie = cookie;
     let refused = visitor.get("/admin/v1/whoami").await;
     assert_eq!((refused.status, refused.code().as_str()), (401, "session_ended"), "at once");
+    // A form is not lost: the browser sends it again when the page is loaded again.
+    let refused = visitor.post("/console/syncs/person/run", &[]).await;
+    assert!(refused.status == 401 && refused.text().contains("Sign in in another tab"), "{refused:?}");
     assert_eq!(audit(&world).await[0]["action"], "session.end");
 
     let mut visitor = signed_in(&world, AdminRole::Viewer).await;
