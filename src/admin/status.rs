@@ -96,7 +96,7 @@ pub(super) enum Selection<'a> {
     One(&'a CollectionName),
     /// Some behind a name, in the order of their names.
     Page(Slice<'a>),
-    /// All of them, with the manifests of some. Of the others everything is known but what a manifest says.
+    /// All of them. Manifests are read only for some.
     WithManifests(Slice<'a>),
 }
 

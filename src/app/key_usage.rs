@@ -55,7 +55,7 @@ impl KeyUsage {
                 && !is_failing
             {
                 let file = self.file.display();
-                warn!(%file, error = %error.kind(), "cannot write when keys were used; a restart forgets it");
+                warn!(%file, error = %error.kind(), "cannot save when keys were last used; a restart loses it");
             }
             is_failing = noted.is_err();
         }

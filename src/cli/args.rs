@@ -228,7 +228,7 @@ pub(super) enum Command {
     Pin(Pin),
     /// Let a pinned region follow the newest version again
     Unpin(Unpin),
-    /// Remove a collection; readers see it as one that never was, until `larder sync` brings it back
+    /// Remove a collection: readers get 404, until `larder sync` makes it again
     Drop(Change),
     /// Let this node's metadata database publish in place of the one that does
     Takeover(Takeover),
@@ -255,7 +255,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Delete what nothing needs any more, as servers do each hour: for deployments without a server that publishes
+    /// Delete objects that no version needs any more; servers that publish do so each hour by themselves
     Housekeeping {
         /// Print what was done as JSON
         #[arg(long)]

@@ -25,7 +25,7 @@ mod sync;
 mod table;
 mod words;
 
-use crate::domain::{CollectionName, OperationId, RunId};
+use crate::domain::{CollectionName, RunId};
 
 pub use admin_keys::{ADMIN_KEYS, AdminKeysPage, NewAdminKeyPage, revoke_admin_key_path};
 pub use audit::AuditPage;
@@ -73,9 +73,4 @@ pub fn sync_path(name: &CollectionName) -> String {
 /// The page of a run.
 pub fn run_path(run: RunId) -> String {
     format!("{RUNS}/{run}")
-}
-
-/// The page of what was requested.
-pub fn operation_path(operation: OperationId) -> String {
-    format!("{OPERATIONS}/{operation}")
 }

@@ -189,7 +189,7 @@ impl Metadata {
         Ok(row.map(|row| row.time_or_null("cancel_requested_at")).transpose()?.flatten().is_some())
     }
 
-    /// What a run has stored of its progress.
+    /// The stored progress of a run.
     pub async fn run_progress(&self, id: RunId) -> Result<Option<RunProgress>, Error> {
         let select = Statement::new("select progress from runs where id = $1 and progress is not null");
         self.database.row(select.bind(id.to_string())).await?.map(|row| row.json("progress")).transpose()
@@ -335,7 +335,7 @@ impl Metadata {
         Ok(self.database.execute(update).await? == 1)
     }
 
-    /// The held run of this id, when it is held.
+    /// The run with this id, if it is held.
     pub async fn held_run_by_id(&self, id: RunId) -> Result<Option<HeldRun>, Error> {
         let select = select_runs!("where id = $1 and status = 'held'").bind(id.to_string());
         self.database.row(select).await?.as_ref().map(held).transpose()

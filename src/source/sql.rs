@@ -14,7 +14,7 @@ fn without(text: &str, zone: &str) -> String {
     text.strip_suffix(zone).unwrap_or(text).replace('T', " ")
 }
 
-/// What of its lexical grammar tells one SQL database from another.
+/// The lexical features in which SQL databases differ.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent features of a grammar")]
 pub(super) struct Dialect {

@@ -61,9 +61,9 @@ impl<T> Cached<T> {
                     *known = Some((Instant::now(), Arc::new(entries.collect())));
                 }
                 Ok(Err(error)) => {
-                    warn!(code = error.code(), %error, "{kind} cannot be read; the last ones count");
+                    warn!(code = error.code(), %error, "cannot read {kind}; those that were read before count");
                 }
-                Err(_) => warn!("{kind} cannot be read in time; the last ones count"),
+                Err(_) => warn!("cannot read {kind} in time; those that were read before count"),
             }
         }
         known.as_ref().map(|(_, entries)| Arc::clone(entries))

@@ -87,7 +87,7 @@ impl Access {
         self.check_limit(address)?;
         let pending = PendingSignIn::begin(next, self.clock.now());
         let url = provider.authorization_url(&pending).await.map_err(|error| {
-            warn!(code = error.code(), %error, "nobody can be sent to the identity provider");
+            warn!(code = error.code(), %error, "cannot begin a single sign-on");
             Error::from(error)
         })?;
         Ok(Some(BegunSignIn { url, cookie: pending.cookie(), lifetime: PendingSignIn::lifetime() }))

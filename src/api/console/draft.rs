@@ -1,4 +1,4 @@
-//! What stands beside the form of a model or sync: made of what is in the form now, which is stored nowhere.
+//! The panel beside the form of a model or sync. It uses the current values of the form; nothing is stored.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 
 /// Times of the next runs.
 const TIMES_LISTED: usize = 5;
-/// How long a form waits for the columns of its model, which are not all that it has.
+/// Longest wait for the columns of a form's model; the form works without them.
 const COLUMNS_WAIT: Duration = Duration::from_secs(3);
 /// How long it waits for them when somebody has asked for them: less than a request may take.
 const COLUMNS_WAIT_MAX: Duration = Duration::from_secs(20);

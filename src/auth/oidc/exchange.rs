@@ -80,7 +80,7 @@ impl IdentityProvider {
                 Ok(Some(more)) => person.complete(&more, &settings.group_claim),
                 Ok(None) => {}
                 Err(error) if person.has_groups() => {
-                    warn!(code = error.code(), %error, "the name of who signs in cannot be asked for; the subject is used");
+                    warn!(code = error.code(), %error, "cannot fetch the name of the person; the subject is used");
                 }
                 Err(error) => return Err(error),
             }

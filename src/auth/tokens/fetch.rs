@@ -73,7 +73,7 @@ fn report(issuer: &str, replaced: &Result<bool, String>, was_failing: bool) {
         }
         Err(reason) if !was_failing => {
             let error = Error::Fetch { name: issuer.to_owned(), reason: reason.clone() };
-            tracing::warn!(code = error.code(), %error, "the keys of the issuer stay as they are");
+            tracing::warn!(code = error.code(), %error, "cannot fetch the keys of the issuer; the present ones stay in force");
         }
         _ => {}
     }

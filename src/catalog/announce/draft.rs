@@ -118,7 +118,7 @@ fn set_collection(
     entry: &CollectionEntry,
 ) -> Result<(), AnnounceError> {
     let present = document.collections.get(name);
-    // Versions never fall, and also rise across a drop.
+    // A version never decreases; after a drop the next one is higher than the dropped one.
     let is_next = present.map(|present| present.sha256) == from
         && present.is_none_or(|present| entry.version >= present.version)
         && document.dropped.get(name).is_none_or(|last| entry.version > *last);

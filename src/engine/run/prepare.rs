@@ -103,7 +103,7 @@ impl PlannedRun<'_> {
 
 impl Engine {
     /// Reads the input, compares it with the base, evaluates the guards and publishes. While a run is held, the
-    /// input is only compared, until the guards come to another result, or for an operator the rows to another one.
+    /// input is only compared, until the guards decide differently or, in a run of an operator, the rows differ.
     pub(super) async fn prepare(
         &self,
         run_id: RunId,

@@ -56,7 +56,7 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
                 "its answer is not that of MySQL, or wants a login other than by password",
             );
         }
-        _ => return malformed("the server sent what the protocol does not have"),
+        _ => return malformed("the server sent an invalid message"),
     }
     let (Some(database), Some(number)) = (error.as_database_error(), number(error)) else {
         return malformed("the server sent an error that cannot be read");

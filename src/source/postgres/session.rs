@@ -39,8 +39,8 @@ const SETTINGS: [(&str, &str); 16] = [
     ("xmlbinary", "base64"),
     ("xmloption", "content"),
 ];
-/// The same for servers that set up no session as Postgres does, one at a time: each may lack some of them. Of the
-/// session, since of a transaction that begins with a refusal nothing is left.
+/// The same for servers that set up no session as Postgres does, one at a time: each may lack some of them. They are set
+/// for the session, because a refused setting would abort a transaction.
 const PLAIN_SETTINGS: [&str; 7] = [
     "set client_encoding = 'UTF8'",
     "set timezone = 'UTC'",

@@ -99,7 +99,10 @@ impl Tls {
                         tracing::info!("the TLS certificate was read again");
                     }
                 }
-                Err(error) => tracing::warn!(error, "the TLS certificate in force stays"),
+                Err(error) => tracing::warn!(
+                    error,
+                    "cannot read the TLS certificate again; the present one stays in force"
+                ),
             }
             seen = Some(now);
         }
