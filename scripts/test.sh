@@ -128,8 +128,5 @@ if ! unshare --mount true 2>/dev/null; then
   export LARDER_TEST_WITHOUT_MOUNT=1
 fi
 
-# Tests wait for their servers more than they compute: a third on two cores leaves no core idle.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}"
-
 say "tests"
 cargo test --locked --lib --bins --tests -- "${only[@]}"
