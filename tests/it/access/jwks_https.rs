@@ -61,7 +61,7 @@ async fn keys_are_fetched_from_a_host_whose_authority_is_trusted() {
 
     let before = fetching.keys.requests();
     let mut other = fetching.serve(None).await;
-    let failure = other.logged("cannot fetch the keys of the issuer").await;
+    let failure = other.logged("cannot fetch the keys of the issuer; the present ones stay in force").await;
     let error = failure["error"].as_str().unwrap();
     assert!(error.contains("SSL_CERT_FILE") && failure["code"] == "token_keys_unavailable", "{failure}");
     assert_eq!(code(&other, &signer).await, "token_key_unknown");
@@ -75,7 +75,7 @@ async fn redirect_is_not_followed() {
     let fetching = Fetching::new(moved.to_owned()).await;
     fetching.keys.set_at("/moved", set_of(&[("1", &signer)]));
     let mut process = fetching.serve(Some(&fetching.node.path().join("ca.pem"))).await;
-    let failure = process.logged("cannot fetch the keys of the issuer").await;
+    let failure = process.logged("cannot fetch the keys of the issuer; the present ones stay in force").await;
     assert!(failure["error"].as_str().unwrap().contains("answered 302"), "{failure}");
     assert_eq!(code(&process, &signer).await, "token_key_unknown");
     assert_eq!(fetching.keys.requests(), ["/keys"]);
@@ -86,7 +86,7 @@ async fn set_that_is_too_large_is_refused_over_https() {
     let signer = Signer::es256();
     let fetching = Fetching::new(answer("200 OK", &"x".repeat(256 * 1024 + 1))).await;
     let mut process = fetching.serve(Some(&fetching.node.path().join("ca.pem"))).await;
-    let failure = process.logged("cannot fetch the keys of the issuer").await;
+    let failure = process.logged("cannot fetch the keys of the issuer; the present ones stay in force").await;
     assert!(failure["error"].as_str().unwrap().contains("more than 262144 bytes"), "{failure}");
     assert_eq!(code(&process, &signer).await, "token_key_unknown");
 }
