@@ -12,7 +12,7 @@ use super::{AdminState, Caller, Publishing};
 use crate::{
     admin::{self, Exported, Fault, Import, ImportOptions, Imported, RotatedSecrets},
     api::{
-        admin::input::{Input, detached, invalid},
+        admin::input::{Input, NoQuery, detached, invalid},
         http::error::Error,
     },
     domain::{StoredName, StoredSection},
@@ -134,9 +134,11 @@ pub(in crate::api) async fn import_configuration(
 #[utoipa::path(post, path = "/admin/v1/secrets/rotate", responses(
     (status = 200, description = "How many were under another key, and which cannot be read", body = RotatedSecrets),
     (status = 404, description = "This node does not publish"),
+    (status = 400, description = "The query has a parameter"),
     (status = 409, description = "Other changes came first"),
 ))]
 pub(in crate::api) async fn rotate_secrets(
+    _query: NoQuery,
     State(state): State<AdminState>,
     publishing: Publishing,
     caller: Caller,
