@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Admin, Principal, error::Error, publisher::Publisher};
+use super::{ATTEMPTS_MAX, Admin, Principal, error::Error, publisher::Publisher};
 use crate::{
     auth::ApiKey,
     catalog::{AnnounceError, Change},
@@ -14,9 +14,6 @@ use crate::{
     domain::name::RegionName,
     metadata::StoredKey,
 };
-
-/// Attempts to announce a key set; each is superseded by another change of keys.
-const ATTEMPTS_MAX: usize = 5;
 
 /// Longest time that the old secret of a rotated key works on.
 const KEY_OVERLAP_MAX: Duration = Duration::from_hours(365 * 24);

@@ -1,7 +1,8 @@
-//! Every use case, for commands and for listeners. Nothing below is called by either.
+//! Every use case. Commands and listeners call this module only, never the parts below it.
 //!
 //! [`Registry`] has the configured syncs, [`Admin`] what needs the metadata database alone, [`Overview`] what
-//! reads the object store, and [`Publisher`] what announces. A use case that changes something takes the [`Principal`] who asks for it.
+//! reads the object store, and [`Publisher`] what announces. A use case that changes something takes the
+//! [`Principal`] who requests it.
 
 mod access;
 mod admin_keys;
@@ -94,6 +95,9 @@ pub use crate::{
     source::{QUESTIONS, Query, Question, questions, type_names},
 };
 use crate::{metadata::Metadata, support::clock::Clock};
+
+/// Attempts to make a change before it fails as contended. Each failed attempt means that another change came first.
+const ATTEMPTS_MAX: usize = 5;
 
 /// Names for people.
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

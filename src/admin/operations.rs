@@ -167,7 +167,7 @@ impl Operations {
         Ok(view)
     }
 
-    /// One operation.
+    /// The operation of this ID.
     ///
     /// # Errors
     /// [`Error::UnknownOperation`].

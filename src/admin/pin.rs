@@ -5,7 +5,7 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use super::{Principal, error::Error, listed, publisher::Publisher, versions::ATTEMPTS_MAX};
+use super::{ATTEMPTS_MAX, Principal, error::Error, listed, publisher::Publisher};
 use crate::{
     catalog::{AnnounceError, Change},
     domain::{CatalogDocument, CollectionName, RegionName, Version},

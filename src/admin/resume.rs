@@ -1,6 +1,6 @@
 //! Letting a paused sync run by its schedule again.
 
-use super::{Pause, Principal, error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use super::{ATTEMPTS_MAX, Pause, Principal, error::Error, publisher::Publisher};
 use crate::{
     catalog::{AnnounceError, Change},
     domain::CollectionName,

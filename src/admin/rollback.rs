@@ -4,12 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{
-    Principal,
-    error::Error,
-    publisher::Publisher,
-    versions::{ATTEMPTS_MAX, change_to},
-};
+use super::{ATTEMPTS_MAX, Principal, error::Error, publisher::Publisher, versions::change_to};
 use crate::{
     catalog::AnnounceError,
     domain::{

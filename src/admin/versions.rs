@@ -16,8 +16,6 @@ use crate::{
     metadata::{Metadata, RunManifest},
 };
 
-/// Attempts to announce a change of a collection; each is superseded by another announcement.
-pub(super) const ATTEMPTS_MAX: usize = 5;
 /// Most versions that an error names, the newest first.
 const VERSIONS_NAMED_MAX: usize = 20;
 /// Manifests that are read to name versions in an error.

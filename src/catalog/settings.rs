@@ -39,14 +39,17 @@ impl Settings {
             let keys = item.list(|item| item.parsed("an Ed25519 public key", VerifyKey::parse))?;
             // An empty list would accept all, and looks as if it accepted none.
             if keys.is_empty() {
-                return item.fail("names no key", "leave it out to believe all".to_owned());
+                return item.fail(
+                    "names no key",
+                    "leave it out to accept unsigned documents, or name a key".to_owned(),
+                );
             }
             Some(keys)
         });
         if let (Some(None), Some(Some(_)), true) = (&signing_key_file, &verify_keys, is_publisher) {
             return publication.fail(
                 "has verify_key without signing_key_file on a node that publishes",
-                "it would announce what it does not believe; add signing_key_file".to_owned(),
+                "it would refuse its own announcements; add signing_key_file".to_owned(),
             );
         }
         Some(Self {

@@ -59,10 +59,10 @@ mod tests {
             let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
             assert!(!text.contains(SECRET), "{text}");
             let place = format!("{}:", file!());
-            let told = text.lines().filter(|line| line.contains(&place)).collect::<Vec<_>>();
-            assert_eq!(told.len(), 1, "{text}");
-            assert!(told[0].contains("a bug in larder") && told[0].contains("worker"), "{text}");
-            assert_eq!(told[0].starts_with('{'), log == "json", "{text}");
+            let reported = text.lines().filter(|line| line.contains(&place)).collect::<Vec<_>>();
+            assert_eq!(reported.len(), 1, "{text}");
+            assert!(reported[0].contains("a bug in larder") && reported[0].contains("worker"), "{text}");
+            assert_eq!(reported[0].starts_with('{'), log == "json", "{text}");
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct StoredChanges<'a> {
     /// The changes, in the order of their versions.
     pub changes: &'a [StoredChange<'a>],
     /// Documents of earlier versions that say the same, their secrets encrypted with another key.
-    pub resealed: &'a [(u64, Value)],
+    pub reencrypted: &'a [(u64, Value)],
 }
 
 /// A change of a stored entry.
@@ -136,7 +136,7 @@ impl Metadata {
     /// change came first.
     pub async fn change_stored(
         &self,
-        StoredChanges { newest: expected, changes, resealed }: StoredChanges<'_>,
+        StoredChanges { newest: expected, changes, reencrypted }: StoredChanges<'_>,
         principal: &Principal,
     ) -> Result<Option<u64>, Error> {
         let mut transaction = self.database.begin().await?;
@@ -150,7 +150,7 @@ impl Metadata {
         for (number, change) in (expected + 1..).zip(changes) {
             append(&mut transaction, number, change, principal, now).await?;
         }
-        for (version, document) in resealed {
+        for (version, document) in reencrypted {
             let update = Statement::new("update stored_configuration set document = $2 where version = $1");
             transaction.execute(update.bind(*version).bind(document.to_string())).await?;
         }

@@ -61,7 +61,7 @@ pub enum Error {
     DbtPrimaryKeyUnknown { name: String },
     /// `primary_key` is left out and dbt tells another one.
     #[error(
-        "the first index is on `{column}`, and the primary key of {name:?} is {found} as dbt knows it; put the first \
+        "the first index is on `{column}`, but the primary key of {name:?} in dbt is {found}; put the first \
          index on it, or write `primary_key`"
     )]
     DbtPrimaryKeyMismatch { name: String, column: String, found: String },
@@ -77,7 +77,9 @@ pub enum Error {
     #[error("Look {id} of [looker.{service}] is deleted; restore it, or correct `look`")]
     LookDeleted { service: String, id: u64 },
     /// A part of the Look is not in its SQL.
-    #[error("Look {id} of [looker.{service}] has {what}, which its SQL lacks; save a Look without")]
+    #[error(
+        "Look {id} of [looker.{service}] has {what}, which is not part of its SQL; save a Look without it"
+    )]
     LookUnsupported { service: String, id: u64, what: &'static str },
     /// The workbook or element is gone.
     #[error(

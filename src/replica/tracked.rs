@@ -15,7 +15,7 @@ use crate::{
         manifest::{Manifest, Version},
         name::RegionName,
     },
-    status::{CLOCK_AHEAD, CollectionStatus, MemoryUsage, Problem},
+    status::{CLOCK_AHEAD, NodeCollectionStatus, MemoryUsage, Problem},
     support::backoff::Backoff,
 };
 
@@ -195,15 +195,15 @@ impl Tracked {
     pub(super) fn status(
         &self,
         loaded: Option<MemoryUsage>,
-        before: Option<&CollectionStatus>,
+        before: Option<&NodeCollectionStatus>,
         now: DateTime<Utc>,
-    ) -> Option<CollectionStatus> {
+    ) -> Option<NodeCollectionStatus> {
         let wanted = self.wanted.as_ref()?.version;
         let served = self.version();
         let is_behind = self.is_served_here() && served != Some(wanted);
         let manifest = self.served.as_ref().map(|(_, manifest)| manifest);
         let bytes = |manifest: &Arc<Manifest>| manifest.segments.iter().map(|segment| segment.bytes).sum();
-        Some(CollectionStatus {
+        Some(NodeCollectionStatus {
             wanted,
             served,
             behind_since: is_behind.then(|| before.and_then(|one| one.behind_since).unwrap_or(now)),

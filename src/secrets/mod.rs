@@ -1,6 +1,6 @@
 //! Encryption of stored secrets: AES-256-GCM under the keys of `[secrets]`.
 //!
-//! A sealed secret is `ID:BASE64`: the id of its key, and nonce, ciphertext and tag.
+//! A encrypted secret is `ID:BASE64`: the id of its key, and nonce, ciphertext and tag.
 
 mod settings;
 
@@ -17,7 +17,7 @@ const KEY_BYTES: usize = 32;
 /// Characters of a key's id.
 const ID_CHARACTERS: usize = 8;
 
-/// Why a secret can be neither sealed nor opened.
+/// Why a secret can be neither encrypted nor decrypted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No key is configured.
@@ -26,17 +26,17 @@ pub enum Error {
     /// Keys that are configured cannot be used.
     #[error("the keys of [secrets] cannot be used: {0}")]
     Unusable(Arc<str>),
-    /// The key that sealed it is not configured.
+    /// The key that encrypted it is not configured.
     #[error(
         "the secret was encrypted with the key {0}, which [secrets] does not have; add it, or write the secret again"
     )]
     UnknownKey(String),
-    /// It was changed, moved, or sealed with another key of the same id.
+    /// It was changed, moved, or encrypted with another key of the same id.
     #[error("the encrypted secret is damaged or belongs elsewhere; write the secret again")]
     Damaged,
 }
 
-/// The keys: the first one seals, all open. Keys that cannot be used fail only what needs them.
+/// The keys: the first one encrypts, all of them decrypt. Keys that cannot be used fail only what needs them.
 #[derive(Clone, Default)]
 pub struct SecretKeys {
     keys: Arc<[(String, RandomizedNonceKey)]>,
@@ -80,10 +80,10 @@ impl SecretKeys {
         self.problem.as_deref()
     }
 
-    /// Whether the key that seals has sealed a secret.
-    pub fn is_under_newest(&self, sealed: &str) -> bool {
+    /// Whether the newest key has encrypted a secret.
+    pub fn is_under_newest(&self, encrypted: &str) -> bool {
         let newest = self.keys.first().filter(|_| !self.is_first_unusable);
-        newest.is_some_and(|(id, _)| sealed.split_once(':').is_some_and(|(by, _)| by == id))
+        newest.is_some_and(|(id, _)| encrypted.split_once(':').is_some_and(|(by, _)| by == id))
     }
 
     /// What is wrong when a key is needed that is not there.
@@ -95,13 +95,13 @@ impl SecretKeys {
     ///
     /// # Errors
     /// [`Error::NoKey`], [`Error::Unusable`].
-    pub fn seal(&self, place: &str, secret: &str) -> Result<String, Error> {
+    pub fn encrypt(&self, place: &str, secret: &str) -> Result<String, Error> {
         let newest = self.keys.first().filter(|_| !self.is_first_unusable);
         let (id, key) = newest.ok_or_else(|| self.missing(Error::NoKey))?;
-        let mut sealed = secret.as_bytes().to_vec();
-        let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut sealed);
+        let mut encrypted = secret.as_bytes().to_vec();
+        let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut encrypted);
         let nonce = nonce.map_err(|_| Error::Damaged)?;
-        let bytes = [nonce.as_ref().as_slice(), &sealed].concat();
+        let bytes = [nonce.as_ref().as_slice(), &encrypted].concat();
         Ok(format!("{id}:{}", STANDARD.encode(bytes)))
     }
 
@@ -109,8 +109,8 @@ impl SecretKeys {
     ///
     /// # Errors
     /// All of [`Error`].
-    pub fn open(&self, place: &str, sealed: &str) -> Result<String, Error> {
-        let (id, text) = sealed.split_once(':').ok_or(Error::Damaged)?;
+    pub fn decrypt(&self, place: &str, encrypted: &str) -> Result<String, Error> {
+        let (id, text) = encrypted.split_once(':').ok_or(Error::Damaged)?;
         let found = self.keys.iter().find(|(known, _)| known == id);
         let (_, key) = found.ok_or_else(|| {
             let is_empty = self.keys.is_empty();
@@ -143,44 +143,47 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_opened_at_its_place_with_any_of_the_keys() {
-        let sealed = keys(&[1]).seal("sources.a.password", "hunter2").unwrap();
-        assert!(!sealed.contains("hunter2"));
-        assert_ne!(sealed, keys(&[1]).seal("sources.a.password", "hunter2").unwrap());
+    fn secret_is_decrypted_at_its_place_with_any_of_the_keys() {
+        let encrypted = keys(&[1]).encrypt("sources.a.password", "hunter2").unwrap();
+        assert!(!encrypted.contains("hunter2"));
+        assert_ne!(encrypted, keys(&[1]).encrypt("sources.a.password", "hunter2").unwrap());
         let rotated = keys(&[2, 1]);
-        assert_eq!(rotated.open("sources.a.password", &sealed).unwrap(), "hunter2");
-        assert_eq!(rotated.open("sources.b.password", &sealed), Err(Error::Damaged));
-        assert!(matches!(keys(&[2]).open("sources.a.password", &sealed), Err(Error::UnknownKey(_))));
-        assert_eq!(keys(&[]).open("sources.a.password", &sealed), Err(Error::NoKey));
-        assert_eq!(keys(&[]).seal("a", "b"), Err(Error::NoKey));
-        let newer = rotated.seal("a", "b").unwrap();
-        assert!(matches!(keys(&[1]).open("a", &newer), Err(Error::UnknownKey(_))));
-        for wrong in ["", ":", "x", &sealed[..20], &format!("{sealed}AAAA")] {
-            rotated.open("sources.a.password", wrong).unwrap_err();
+        assert_eq!(rotated.decrypt("sources.a.password", &encrypted).unwrap(), "hunter2");
+        assert_eq!(rotated.decrypt("sources.b.password", &encrypted), Err(Error::Damaged));
+        assert!(matches!(keys(&[2]).decrypt("sources.a.password", &encrypted), Err(Error::UnknownKey(_))));
+        assert_eq!(keys(&[]).decrypt("sources.a.password", &encrypted), Err(Error::NoKey));
+        assert_eq!(keys(&[]).encrypt("a", "b"), Err(Error::NoKey));
+        let newer = rotated.encrypt("a", "b").unwrap();
+        assert!(matches!(keys(&[1]).decrypt("a", &newer), Err(Error::UnknownKey(_))));
+        for wrong in ["", ":", "x", &encrypted[..20], &format!("{encrypted}AAAA")] {
+            rotated.decrypt("sources.a.password", wrong).unwrap_err();
         }
     }
 
     #[test]
     fn a_malformed_key_fails_only_what_needs_it() {
         let good = STANDARD.encode([1; KEY_BYTES]);
-        let sealed = keys(&[1]).seal("a", "b").unwrap();
-        let by_another = keys(&[2]).seal("a", "b").unwrap();
+        let encrypted = keys(&[1]).encrypt("a", "b").unwrap();
+        let by_another = keys(&[2]).encrypt("a", "b").unwrap();
         for wrong in ["short", &STANDARD.encode([1; 31]), "!"] {
-            for (text, line, seals) in [
+            for (text, line, encrypts) in [
                 (format!("{wrong}\n{good}"), "line 1:", false),
                 (format!("{good}\n\n{wrong}"), "line 3:", true),
             ] {
                 let keys = SecretKeys::parse(&text);
                 let problem = keys.problem().unwrap();
                 assert!(problem.starts_with(line) && !problem.contains(wrong), "{problem}");
-                assert_eq!(keys.open("a", &sealed).unwrap(), "b");
-                assert!(matches!(keys.open("a", &by_another), Err(Error::Unusable(_))));
-                assert_eq!((keys.seal("a", "b").is_ok(), keys.is_under_newest(&sealed)), (seals, seals));
+                assert_eq!(keys.decrypt("a", &encrypted).unwrap(), "b");
+                assert!(matches!(keys.decrypt("a", &by_another), Err(Error::Unusable(_))));
+                assert_eq!(
+                    (keys.encrypt("a", "b").is_ok(), keys.is_under_newest(&encrypted)),
+                    (encrypts, encrypts)
+                );
             }
         }
         let none = SecretKeys::unusable("cannot be read");
-        assert!(matches!(none.seal("a", "b"), Err(Error::Unusable(_))));
-        assert!(matches!(none.open("a", &sealed), Err(Error::Unusable(_))));
-        assert!(keys(&[2, 1]).problem().is_none() && !keys(&[2, 1]).is_under_newest(&sealed));
+        assert!(matches!(none.encrypt("a", "b"), Err(Error::Unusable(_))));
+        assert!(matches!(none.decrypt("a", &encrypted), Err(Error::Unusable(_))));
+        assert!(keys(&[2, 1]).problem().is_none() && !keys(&[2, 1]).is_under_newest(&encrypted));
     }
 }

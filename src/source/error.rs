@@ -190,6 +190,9 @@ pub(super) fn file_unreadable(path: &Path, reason: impl fmt::Display) -> Error {
     )
 }
 
+/// Most characters of a source's own message that are shown: some messages quote the whole query.
+pub(super) const WORDS_CHARS_MAX: usize = 500;
+
 /// What a database says of an error. `message` is `None` when it may hold a row's value.
 pub(super) fn database_words(code: &str, name: &str, message: Option<&str>) -> String {
     match message {

@@ -10,8 +10,7 @@ use crate::domain::{RegionName, Version};
 
 /// A collection that the catalog names, as one node serves it.
 #[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[schema(as = NodeCollectionStatus)]
-pub struct CollectionStatus {
+pub struct NodeCollectionStatus {
     /// The version that the catalog names, as the node knows it.
     #[serde(rename = "announced_version")]
     pub wanted: Version,
@@ -48,7 +47,7 @@ pub struct MemoryUsage {
     pub conflicts: u64,
 }
 
-impl CollectionStatus {
+impl NodeCollectionStatus {
     /// Whether this node serves the collection, or should.
     pub fn is_here(&self) -> bool {
         self.other_regions.is_none()

@@ -10,7 +10,7 @@ mod problem;
 mod publisher;
 
 pub use board::Board;
-pub use collection::{CollectionStatus, MemoryUsage};
+pub use collection::{MemoryUsage, NodeCollectionStatus};
 pub use node::{DiskUsage, Identity, KEYS_USED_MAX, NodeState, NodeStatus, publishes_only};
 pub use problem::{CLOCK_AHEAD, LastError, Problem};
 pub use publisher::PublisherStatus;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{CollectionStatus, LastError, Problem, PublisherStatus};
+use super::{LastError, NodeCollectionStatus, Problem, PublisherStatus};
 use crate::domain::{
     id::{DeploymentId, NodeId},
     label::Label,
@@ -89,8 +89,8 @@ pub struct NodeStatus {
     /// is over.
     pub last_error: Option<LastError>,
     /// The collections that the catalog names. In the store, only those of the node's region.
-    #[schema(value_type = BTreeMap<CollectionName, CollectionStatus>)]
-    pub collections: Arc<BTreeMap<CollectionName, CollectionStatus>>,
+    #[schema(value_type = BTreeMap<CollectionName, NodeCollectionStatus>)]
+    pub collections: Arc<BTreeMap<CollectionName, NodeCollectionStatus>>,
     /// The publishing side, on a node that has one. Older versions do not report it.
     #[serde(default)]
     pub publisher: Option<PublisherStatus>,
@@ -200,12 +200,12 @@ impl NodeStatus {
 
     /// Whether it can answer requests: it has keys and has tried to load every collection.
     pub fn can_answer(&self) -> bool {
-        let have_outcomes = || self.collections.values().all(CollectionStatus::has_load_outcome);
+        let have_outcomes = || self.collections.values().all(NodeCollectionStatus::has_load_outcome);
         self.is_publisher_only() || self.ready || (self.keys_revision > 0 && have_outcomes())
     }
 
     /// The collections that this node serves or should serve.
-    pub fn collections_here(&self) -> impl Iterator<Item = (&CollectionName, &CollectionStatus)> {
+    pub fn collections_here(&self) -> impl Iterator<Item = (&CollectionName, &NodeCollectionStatus)> {
         self.collections.iter().filter(|(_, status)| status.is_here())
     }
 

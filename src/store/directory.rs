@@ -30,7 +30,7 @@ pub(super) fn protect(root: &Path) {
         let is_open = path.metadata().is_ok_and(|found| found.permissions().mode() & OTHERS != 0);
         if is_open {
             let path = path.display();
-            tracing::warn!(%path, "every user of this machine may enter this directory of the store, and this process may not change that: chmod o-rwx");
+            tracing::warn!(%path, "every user of this machine may read this directory of the store, and this process may not change its mode; run chmod o-rwx on it");
         }
     }
 }

@@ -12,7 +12,7 @@ use larder::{
         reject::RejectReason,
         run::{RunCounts, RunRecord, RunStatus},
     },
-    status::{CollectionStatus, MemoryUsage, Problem},
+    status::{NodeCollectionStatus, MemoryUsage, Problem},
     support::random,
     telemetry::{
         Metrics,
@@ -174,7 +174,7 @@ fn documented_metrics_are_those_of_a_node() {
         error: None,
     });
     let problem = |code| Some(Problem::lasting(None, code, String::new(), now));
-    let one = CollectionStatus {
+    let one = NodeCollectionStatus {
         wanted: Version(1),
         served: Some(Version(1)),
         behind_since: None,

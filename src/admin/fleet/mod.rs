@@ -17,7 +17,7 @@ use super::{error::Error, status::Status};
 use crate::{
     catalog::{Catalog, Fleet, FleetNode, StatusStore},
     domain::{CollectionName, Label, NodeId, RegionName},
-    status::{CollectionStatus, LastError, NodeState, NodeStatus, Problem, PublisherStatus},
+    status::{LastError, NodeCollectionStatus, NodeState, NodeStatus, Problem, PublisherStatus},
 };
 
 /// The announced version of one collection.
@@ -291,7 +291,7 @@ impl Announced {
 }
 
 impl CollectionView {
-    fn of(one: Option<&CollectionStatus>, announced: Option<&Announced>) -> Self {
+    fn of(one: Option<&NodeCollectionStatus>, announced: Option<&Announced>) -> Self {
         let served = one.and_then(|one| one.served).map(|served| served.0);
         let version = announced.map(|announced| announced.version);
         let data_as_of = one.and_then(|one| one.data_as_of);

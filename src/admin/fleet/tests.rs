@@ -24,7 +24,7 @@ fn customer() -> CollectionName {
 
 /// A ready node that serves `customer`; it wrote 10 s after the store answered a poll.
 fn status(node: u128, place: &str, served: Option<u64>) -> NodeStatus {
-    let customer_here = CollectionStatus {
+    let customer_here = NodeCollectionStatus {
         wanted: Version(7),
         served: served.map(Version),
         behind_since: None,

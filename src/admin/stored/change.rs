@@ -10,13 +10,10 @@ use super::{
     open_entries,
 };
 use crate::{
-    admin::{Admin, Error},
+    admin::{ATTEMPTS_MAX, Admin, Error},
     domain::{Principal, StoredName},
     metadata::{StoredChanges, StoredVersion},
 };
-
-/// Attempts of a change while other changes come first.
-pub(super) const ATTEMPTS_MAX: usize = 5;
 
 /// What a change needs to find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +118,7 @@ impl Admin {
             }
             let changes: Vec<_> =
                 checked.iter().map(|checked| checked.change(action.clone(), present)).collect();
-            let changes = StoredChanges { newest, changes: &changes, resealed: &[] };
+            let changes = StoredChanges { newest, changes: &changes, reencrypted: &[] };
             if let Some(version) = self.metadata.change_stored(changes, principal).await? {
                 return Ok(StoredChanged { version: Some(version), is_new });
             }

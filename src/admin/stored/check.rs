@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     ConfigurationFile, OpenEntry, StoredState,
     difference::{Documents, brief, differences},
-    document::{fault, seal_document},
+    document::{encrypt_document, fault},
 };
 use crate::{
     admin::Error,
@@ -23,10 +23,10 @@ const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// What entries are to become: each its document in the clear, or nothing.
 pub(super) type Proposed = BTreeMap<StoredName, Option<Value>>;
 
-/// A change that was checked: the new document, with its secrets sealed and in the clear.
+/// A change that was checked: the new document, with its secrets encrypted and in the clear.
 pub(super) struct Checked {
     pub(super) entry: StoredName,
-    sealed: Option<Value>,
+    encrypted: Option<Value>,
     open: Option<Value>,
 }
 
@@ -34,10 +34,11 @@ impl Checked {
     /// The keys that differ from the present entry, each with its value before and after, secrets not shown.
     pub(super) fn differences(&self, present: Option<&OpenEntry>) -> Vec<String> {
         let before = present.and_then(|present| {
-            let sealed = present.stored.document.as_ref()?;
-            Some(Documents { sealed, open: present.document.as_ref().ok() })
+            let encrypted = present.stored.document.as_ref()?;
+            Some(Documents { encrypted, open: present.document.as_ref().ok() })
         });
-        let after = self.sealed.as_ref().map(|sealed| Documents { sealed, open: self.open.as_ref() });
+        let after =
+            self.encrypted.as_ref().map(|encrypted| Documents { encrypted, open: self.open.as_ref() });
         differences(before, after)
     }
 
@@ -51,7 +52,7 @@ impl Checked {
         let version = present
             .map_or_else(|| "new".to_owned(), |present| format!("after version {}", present.stored.version));
         let detail = format!("{version}; {}", brief(&self.differences(present)));
-        StoredChange { entry: &self.entry, document: self.sealed.as_ref(), action, detail }
+        StoredChange { entry: &self.entry, document: self.encrypted.as_ref(), action, detail }
     }
 }
 
@@ -85,8 +86,12 @@ pub(super) fn check(
     let mut checked = Vec::new();
     for (entry, open) in proposed {
         let pointers = after.secrets.get(&entry).map(Vec::as_slice).unwrap_or_default();
-        match open.clone().map(|open| seal_document(file.secret_keys(), &entry, open, pointers)).transpose() {
-            Ok(sealed) => checked.push(Checked { entry, sealed, open }),
+        match open
+            .clone()
+            .map(|open| encrypt_document(file.secret_keys(), &entry, open, pointers))
+            .transpose()
+        {
+            Ok(encrypted) => checked.push(Checked { entry, encrypted, open }),
             Err(more) => faults.extend(more),
         }
     }

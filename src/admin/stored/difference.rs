@@ -14,10 +14,10 @@ const BYTES_MAX: usize = 3584;
 /// Longest value that is shown, in characters.
 const VALUE_CHARACTERS_MAX: usize = 80;
 
-/// A document with its secrets sealed, and with its secrets in the clear, if they can be read.
+/// A document with its secrets encrypted, and with its secrets in the clear, if they can be read.
 #[derive(Clone, Copy)]
 pub(super) struct Documents<'a> {
-    pub(super) sealed: &'a Value,
+    pub(super) encrypted: &'a Value,
     pub(super) open: Option<&'a Value>,
 }
 
@@ -97,23 +97,23 @@ pub(super) fn brief(differences: &[String]) -> String {
 
 fn leaves(documents: Option<Documents<'_>>) -> BTreeMap<String, Leaf<'_>> {
     let mut found = BTreeMap::new();
-    if let Some(Documents { sealed, open }) = documents {
-        collect(sealed, open, String::new(), &mut found);
+    if let Some(Documents { encrypted, open }) = documents {
+        collect(encrypted, open, String::new(), &mut found);
     }
     found
 }
 
 fn collect<'a>(
-    sealed: &'a Value,
+    encrypted: &'a Value,
     open: Option<&'a Value>,
     key: String,
     found: &mut BTreeMap<String, Leaf<'a>>,
 ) {
-    if secret(sealed).is_some() {
+    if secret(encrypted).is_some() {
         found.insert(key, Leaf::Secret(open));
         return;
     }
-    match sealed {
+    match encrypted {
         Value::Object(members) if !members.is_empty() => {
             for (name, member) in members {
                 let open = open.and_then(|open| open.get(name));
@@ -142,24 +142,24 @@ mod tests {
         brief(&differences(before, after))
     }
 
-    fn sealed(text: &str) -> Value {
+    fn encrypted(text: &str) -> Value {
         json!({ "$secret": text })
     }
 
     #[test]
     fn changed_keys_are_named_and_secrets_are_not_shown() {
-        let stored =
-            json!({ "host": "a", "port": 1, "password": sealed("1"), "token": sealed("2"), "tags": ["x"] });
+        let stored = json!({ "host": "a", "port": 1, "password": encrypted("1"), "token": encrypted("2"), "tags": ["x"] });
         let open = json!({ "host": "a", "port": 1, "password": "hunter2", "token": "t", "tags": ["x"] });
-        let next = json!({ "host": "b", "password": sealed("3"), "token": sealed("4"), "tags": ["x", "y"] });
+        let next =
+            json!({ "host": "b", "password": encrypted("3"), "token": encrypted("4"), "tags": ["x", "y"] });
         let next_open = json!({ "host": "b", "password": "hunter3", "token": "t", "tags": ["x", "y"] });
-        let before = Documents { sealed: &stored, open: Some(&open) };
-        let after = Documents { sealed: &next, open: Some(&next_open) };
+        let before = Documents { encrypted: &stored, open: Some(&open) };
+        let after = Documents { encrypted: &next, open: Some(&next_open) };
         assert_eq!(
             difference(Some(before), Some(after)),
             "host: \"a\" -> \"b\"; password: a secret -> a secret; port: 1 -> nothing; tags.1: \"y\""
         );
-        let unreadable = Documents { sealed: &stored, open: None };
+        let unreadable = Documents { encrypted: &stored, open: None };
         assert!(difference(Some(unreadable), Some(before)).contains("token: a secret -> a secret"));
         assert_eq!(difference(Some(before), Some(before)), "");
         assert!(difference(Some(before), None).contains("host: \"a\" -> nothing"));
@@ -172,7 +172,7 @@ mod tests {
             json!({ "indexes": { "a": "x", "b": "y" }, "model": "m" }),
             json!({ "model": "m", "indexes": { "b": "y", "a": "x" } }),
         ];
-        let of = |at: usize| Some(Documents { sealed: &documents[at], open: Some(&documents[at]) });
+        let of = |at: usize| Some(Documents { encrypted: &documents[at], open: Some(&documents[at]) });
         assert_eq!(difference(of(0), of(1)), "");
         assert_eq!(difference(of(0), of(2)), "the order of keys");
     }
@@ -183,7 +183,7 @@ mod tests {
             .map(|at| (format!("key_{at}"), json!("é".repeat(200))))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let text = difference(None, Some(Documents { sealed: &many, open: Some(&many) }));
+        let text = difference(None, Some(Documents { encrypted: &many, open: Some(&many) }));
         assert!(text.len() < 4000 && text.ends_with(" more"), "{text}");
     }
 }

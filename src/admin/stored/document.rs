@@ -1,4 +1,4 @@
-//! The document of a stored entry: its secrets sealed, opened, masked and kept.
+//! The document of a stored entry: its secrets encrypted, decrypted, masked and kept.
 
 use serde_json::{Value, json};
 
@@ -39,8 +39,8 @@ fn replace_secrets(
     pointer: &str,
     replace: &mut impl FnMut(&str, &Value) -> Result<Value, Fault>,
 ) -> Result<(), Fault> {
-    if let Some(sealed) = secret(value) {
-        *value = replace(pointer, sealed)?;
+    if let Some(encrypted) = secret(value) {
+        *value = replace(pointer, encrypted)?;
         return Ok(());
     }
     match value {
@@ -66,15 +66,15 @@ pub(super) fn open_document(
     entry: &StoredName,
     mut document: Value,
 ) -> Result<Value, Fault> {
-    replace_secrets(&mut document, "", &mut |pointer, sealed| {
-        let opened = keys.open(&place(entry, pointer), sealed.as_str().unwrap_or_default());
+    replace_secrets(&mut document, "", &mut |pointer, encrypted| {
+        let opened = keys.decrypt(&place(entry, pointer), encrypted.as_str().unwrap_or_default());
         opened.map(Value::String).map_err(|error| fault(entry, pointer, error.to_string()))
     })?;
     Ok(document)
 }
 
 /// Encrypts the strings at `pointers`.
-pub(super) fn seal_document(
+pub(super) fn encrypt_document(
     keys: &SecretKeys,
     entry: &StoredName,
     mut document: Value,
@@ -83,8 +83,10 @@ pub(super) fn seal_document(
     let mut faults = Vec::new();
     for pointer in pointers {
         let Some(Value::String(text)) = document.pointer(pointer) else { continue };
-        match keys.seal(&place(entry, pointer), text) {
-            Ok(sealed) => *document.pointer_mut(pointer).expect("it was found") = json!({ SECRET: sealed }),
+        match keys.encrypt(&place(entry, pointer), text) {
+            Ok(encrypted) => {
+                *document.pointer_mut(pointer).expect("it was found") = json!({ SECRET: encrypted })
+            }
             Err(error) => faults.push(fault(entry, pointer, error.to_string())),
         }
     }
@@ -92,24 +94,24 @@ pub(super) fn seal_document(
 }
 
 /// The document with its secrets under the newest key, and how many were not.
-pub(super) fn reseal_document(
+pub(super) fn reencrypt_document(
     keys: &SecretKeys,
     entry: &StoredName,
     mut document: Value,
 ) -> Result<(Value, u64), Fault> {
-    let mut resealed = 0;
+    let mut reencrypted = 0;
     replace_secrets(&mut document, "", &mut |pointer, value| {
-        let (sealed, place) = (value.as_str().unwrap_or_default(), place(entry, pointer));
-        if keys.is_under_newest(sealed) {
-            return Ok(json!({ SECRET: sealed }));
+        let (encrypted, place) = (value.as_str().unwrap_or_default(), place(entry, pointer));
+        if keys.is_under_newest(encrypted) {
+            return Ok(json!({ SECRET: encrypted }));
         }
-        resealed += 1;
-        let again = keys.open(&place, sealed).and_then(|secret| keys.seal(&place, &secret));
+        reencrypted += 1;
+        let again = keys.decrypt(&place, encrypted).and_then(|secret| keys.encrypt(&place, &secret));
         again
-            .map(|sealed| json!({ SECRET: sealed }))
+            .map(|encrypted| json!({ SECRET: encrypted }))
             .map_err(|error| fault(entry, pointer, error.to_string()))
     })?;
-    Ok((document, resealed))
+    Ok((document, reencrypted))
 }
 
 /// The document without its secrets.

@@ -7,13 +7,12 @@ use serde_json::Value;
 
 use super::{
     ConfigurationFile, OpenEntry,
-    change::ATTEMPTS_MAX,
     check::{Checked, Proposed, bound_faults, check},
     document::{fault, keep_secrets},
     open_entries,
 };
 use crate::{
-    admin::{Admin, Error},
+    admin::{ATTEMPTS_MAX, Admin, Error},
     domain::{Principal, StoredName},
     metadata::StoredChanges,
     settings::{Fault, Place},
@@ -159,7 +158,7 @@ impl Admin {
             let version = if options.dry_run || changes.is_empty() {
                 None
             } else {
-                let changes = StoredChanges { newest, changes: &changes, resealed: &[] };
+                let changes = StoredChanges { newest, changes: &changes, reencrypted: &[] };
                 let Some(version) = self.metadata.change_stored(changes, principal).await? else { continue };
                 Some(version)
             };

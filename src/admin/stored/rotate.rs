@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ConfigurationFile, change::ATTEMPTS_MAX, document::reseal_document};
+use super::{ConfigurationFile, document::reencrypt_document};
 use crate::{
-    admin::{Admin, Error},
+    admin::{ATTEMPTS_MAX, Admin, Error},
     domain::{Principal, StoredName},
     metadata::{StoredChange, StoredChanges},
     secrets::SecretKeys,
@@ -56,14 +56,14 @@ impl Admin {
         for _ in 0..ATTEMPTS_MAX {
             let newest = self.metadata.stored_newest().await?;
             let versions = self.metadata.stored_versions(entry).await?;
-            let (mut resealed, mut secrets) = (Vec::new(), 0);
+            let (mut reencrypted, mut secrets) = (Vec::new(), 0);
             let (mut unreadable, mut versions_unreadable) = (Vec::new(), 0);
             for (age, stored) in versions.iter().enumerate() {
                 let Some(document) = &stored.document else { continue };
-                match reseal_document(keys, entry, document.clone()) {
+                match reencrypt_document(keys, entry, document.clone()) {
                     Ok((_, 0)) => {}
                     Ok((document, count)) => {
-                        resealed.push((stored.version, document));
+                        reencrypted.push((stored.version, document));
                         secrets += count;
                     }
                     Err(fault) if age == 0 => unreadable.push(fault),
@@ -71,10 +71,10 @@ impl Admin {
                 }
             }
             let current = versions.first().map(|stored| stored.version);
-            let document = resealed.iter().find(|(version, _)| Some(*version) == current);
+            let document = reencrypted.iter().find(|(version, _)| Some(*version) == current);
             let change = document.map(|(version, document)| change(entry, *version, document));
-            let changes = StoredChanges { newest, changes: change.as_slice(), resealed: &resealed };
-            if resealed.is_empty() || self.metadata.change_stored(changes, principal).await?.is_some() {
+            let changes = StoredChanges { newest, changes: change.as_slice(), reencrypted: &reencrypted };
+            if reencrypted.is_empty() || self.metadata.change_stored(changes, principal).await?.is_some() {
                 rotated.secrets += secrets;
                 rotated.entries.extend((secrets > 0).then(|| entry.to_string()));
                 rotated.unreadable.extend(unreadable);

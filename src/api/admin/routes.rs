@@ -149,6 +149,12 @@ pub(in crate::api) fn describe(document: &mut Value) {
                 });
             }
             for (status, answer) in operation["responses"].as_object_mut().into_iter().flatten() {
+                if status == "429" {
+                    answer["headers"]["Retry-After"] = json!({
+                        "description": "Seconds until the address may send a key again",
+                        "schema": { "type": "integer", "minimum": 1 },
+                    });
+                }
                 if status.starts_with(['4', '5']) {
                     answer["content"] = error.clone();
                 }

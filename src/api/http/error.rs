@@ -39,7 +39,7 @@ pub(in crate::api) struct Refusal {
 }
 
 impl Refusal {
-    /// A row.
+    /// A row of a table of codes.
     pub(in crate::api) const fn new(code: &'static str, status: StatusCode, message: &'static str) -> Self {
         Self { code, status, message }
     }
@@ -47,6 +47,13 @@ impl Refusal {
 
 /// Declares rows: `/// Doc` `NAME STATUS "word": "message";`.
 macro_rules! rows {
+    ($(#[$table_doc:meta])* $table:ident = [
+        $($(#[$doc:meta])* $name:ident $status:ident $word:literal: $message:literal;)+
+    ]) => {
+        $(#[$table_doc])*
+        pub(in crate::api) const $table: &[Refusal] = &[$($name),+];
+        rows! { $($(#[$doc])* $name $status $word: $message;)+ }
+    };
     ($($(#[$doc:meta])* $name:ident $status:ident $word:literal: $message:literal;)+) => {
         $($(#[$doc])*
         pub(in crate::api) const $name: Refusal = Refusal::new($word, StatusCode::$status, $message);)+

@@ -32,7 +32,9 @@ pub enum Error {
     #[error("the ID token of the identity provider was refused: {0}; sign in again")]
     TokenRefused(&'static str),
     /// No group of the person has a role.
-    #[error("you are known, and none of your groups has a role here; ask an administrator of Larder")]
+    #[error(
+        "you are signed in, but none of your groups has a role in Larder; ask an administrator of Larder for one"
+    )]
     NoRole,
 }
 

@@ -24,8 +24,8 @@ use crate::{
     store::{CLOCK, PROBES, Path, StoredObject},
 };
 
-/// Collections whose deletions are decided together: one look at the catalog before the deletions serves all of
-/// them, and their objects are deleted with few requests.
+/// Collections of one batch of deletions. The catalog is read once for a batch, and its objects are deleted with few
+/// requests.
 const BATCH: usize = 32;
 /// Collections of a batch that are listed, and manifests of a collection that are read, at the same time.
 const CONCURRENCY: usize = 8;

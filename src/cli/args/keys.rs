@@ -141,7 +141,7 @@ pub(in crate::cli) struct MintToken {
     /// A collection that the token is bound to; may be given several times
     #[arg(long = "collection", value_name = "COLLECTION")]
     pub(in crate::cli) collections: Vec<CollectionName>,
-    /// The index that has the subject, when the configuration names none
+    /// The index in which the subject is looked up; needed when the configuration has no record_index
     #[arg(long, value_name = "INDEX")]
     pub(in crate::cli) record_index: Option<IndexName>,
     /// A field that the token is bound to; may be given several times
@@ -153,7 +153,7 @@ pub(in crate::cli) struct MintToken {
     /// How long the token is valid
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5m")]
     pub(in crate::cli) expires: Duration,
-    /// The id of the key, for an issuer with several keys
+    /// The key ID (kid) of the private key, for an issuer with several keys
     #[arg(long, value_name = "KID")]
     pub(in crate::cli) key_id: Option<String>,
     /// The private key in PEM (PKCS#8), for an issuer without a shared secret

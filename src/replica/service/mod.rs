@@ -44,7 +44,7 @@ use crate::{
         manifest::Version,
         name::{CollectionName, RegionName},
     },
-    status::{Board, CollectionStatus, DiskUsage, Problem},
+    status::{Board, DiskUsage, NodeCollectionStatus, Problem},
     support::{backoff::Backoff, blocking, clock::Clock, shutdown::Shutdown},
 };
 
@@ -82,7 +82,7 @@ pub struct Replica<T> {
     running: JoinSet<ApplyOutcome>,
     persistence: Persistence,
     /// The published statuses of collections, and whether they are out of date.
-    statuses: Arc<BTreeMap<CollectionName, CollectionStatus>>,
+    statuses: Arc<BTreeMap<CollectionName, NodeCollectionStatus>>,
     collections_changed: bool,
     must_publish: bool,
     must_poll: bool,

@@ -7,15 +7,13 @@ use super::{
 };
 use crate::{
     domain::ErrorKind,
-    source::error::{Error, cause, connection_lost, database_words, of_database},
+    source::error::{Error, WORDS_CHARS_MAX, cause, connection_lost, database_words, of_database},
     support::result_code::{Meaning, ResultCode},
 };
 
 /// Beginnings of messages, longest of alike ones first, and what they mean.
 pub(super) type Words = &'static [(&'static str, Meaning)];
 
-/// Most of a driver's message that is shown, in characters: some quote the whole query.
-const MESSAGE_CHARS_MAX: usize = 500;
 /// The SQLSTATE of drivers that have none.
 const NO_SQLSTATE: &str = "00000";
 /// The number of drivers that have none: `ADBC_ERROR_VENDOR_CODE_PRIVATE_DATA`.
@@ -136,7 +134,7 @@ fn shown(failure: &Failure, process: &Process) -> String {
     for secret in process.secrets.iter().filter(|secret| !secret.is_empty()) {
         words = words.replace(secret, "***");
     }
-    match words.char_indices().nth(MESSAGE_CHARS_MAX) {
+    match words.char_indices().nth(WORDS_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &words[..end]),
         None => words,
     }
@@ -242,6 +240,6 @@ mod tests {
         assert!(!shown.contains("Ada") && shown.contains("code 7"), "{shown}");
         let long =
             of(&failure(Step::Describe, "Unknown", None, &"ü".repeat(5_000)), &process(&[])).to_string();
-        assert!(long.chars().count() < 2 * MESSAGE_CHARS_MAX, "{long}");
+        assert!(long.chars().count() < 2 * WORDS_CHARS_MAX, "{long}");
     }
 }

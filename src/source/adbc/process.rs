@@ -140,7 +140,7 @@ impl Worker {
             Some(child) => timeout(FAREWELL_MAX, child.wait()).await.ok().and_then(Result::ok),
             None => None,
         };
-        fault::crashed(&self.process, &status.map_or_else(|| "its output was closed".to_owned(), told))
+        fault::crashed(&self.process, &status.map_or_else(|| "its output was closed".to_owned(), describe))
     }
 
     fn kill(&mut self) {
@@ -165,7 +165,7 @@ impl Drop for Worker {
     }
 }
 
-fn told(status: ExitStatus) -> String {
+fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("killed by signal {signal}"),

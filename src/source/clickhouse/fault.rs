@@ -3,12 +3,9 @@
 //! Codes are those of `src/Common/ErrorCodes.cpp` of ClickHouse.
 
 use crate::{
-    source::error::{Error, cause, database_words, of_database},
+    source::error::{Error, WORDS_CHARS_MAX, cause, database_words, of_database},
     support::result_code::{Meaning, Phase},
 };
-
-/// Most characters of its words that are shown.
-const WORDS_MAX: usize = 500;
 
 /// What codes mean; all others are a fault of the statement while it is planned, and of its data later.
 const CODES: &[(Meaning, &[u32])] = &[
@@ -79,5 +76,5 @@ fn parts(text: &str) -> (String, &str) {
     };
     let words = words.strip_prefix("DB::Exception: ").unwrap_or(words);
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    (words.trim_end_matches('.').chars().take(WORDS_MAX).collect(), name)
+    (words.trim_end_matches('.').chars().take(WORDS_CHARS_MAX).collect(), name)
 }

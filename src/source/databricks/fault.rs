@@ -3,12 +3,9 @@
 use serde::Deserialize;
 
 use crate::{
-    source::error::{Error, cause, connection_lost, database_words, of_database},
+    source::error::{Error, WORDS_CHARS_MAX, cause, connection_lost, database_words, of_database},
     support::result_code::{Meaning, Phase, ResultCode},
 };
-
-/// Most characters of a message that are shown: messages quote the whole query.
-const WORDS_MAX: usize = 500;
 
 /// An error, of a statement and of the API alike.
 #[derive(Deserialize)]
@@ -58,7 +55,7 @@ pub(super) fn of_statement(
     });
     // Messages of data quote values.
     let is_shown = phase != Phase::Reading || class.is_some();
-    let message: String = words.message.chars().take(WORDS_MAX).collect();
+    let message: String = words.message.chars().take(WORDS_CHARS_MAX).collect();
     let code = sqlstate.unwrap_or(&words.error_code);
     let words = database_words(code, &words.error_code, is_shown.then_some(&*message));
     match meaning {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    source::error::{Error, cause, database_words, of_database},
+    source::error::{Error, WORDS_CHARS_MAX, cause, database_words, of_database},
     support::result_code::{Meaning, Phase},
 };
 
@@ -18,9 +18,6 @@ pub(in crate::source) struct Words {
     #[serde(default)]
     pub(in crate::source) error_type: String,
 }
-
-/// Most characters of its message that are shown.
-const WORDS_MAX: usize = 500;
 
 /// What names mean, and whether their messages hold names of the query at most.
 const NAMES: &[(Meaning, &[&str])] = &[
@@ -49,7 +46,7 @@ pub(in crate::source) fn of(words: &Words, phase: Phase) -> Error {
     });
     // Messages of data quote values.
     let is_shown = phase != Phase::Reading || known.is_some();
-    let message: String = words.message.chars().take(WORDS_MAX).collect();
+    let message: String = words.message.chars().take(WORDS_CHARS_MAX).collect();
     let words = database_words(name, "", is_shown.then_some(&*message));
     match meaning {
         _ if TIMEOUTS.contains(&name) => Error::new(cause::STATEMENT_TIMEOUT, words)

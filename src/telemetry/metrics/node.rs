@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use super::{Labels, PREFIX, age, family, label};
-use crate::status::{CollectionStatus, NodeStatus};
+use crate::status::{NodeCollectionStatus, NodeStatus};
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -50,7 +50,7 @@ fn register_node(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc
 }
 
 /// Name, help and unit of a gauge, and its value for a collection, if it has one.
-type OfCollection = (&'static str, &'static str, Option<Unit>, fn(&CollectionStatus) -> Option<u64>);
+type OfCollection = (&'static str, &'static str, Option<Unit>, fn(&NodeCollectionStatus) -> Option<u64>);
 
 fn register_collections(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
     let gauges: [OfCollection; 7] = [
@@ -156,8 +156,8 @@ mod tests {
         Problem::lasting(None, code, "jane@example.com".to_owned(), now())
     }
 
-    fn customer(served: Option<u64>) -> CollectionStatus {
-        CollectionStatus {
+    fn customer(served: Option<u64>) -> NodeCollectionStatus {
+        NodeCollectionStatus {
             wanted: Version(9),
             served: served.map(Version),
             behind_since: None,
@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    fn with_customer(customer: CollectionStatus) -> NodeStatus {
+    fn with_customer(customer: NodeCollectionStatus) -> NodeStatus {
         let collections = [(CollectionName::new("customer").unwrap(), customer)];
         NodeStatus { collections: Arc::new(BTreeMap::from(collections)), ..status() }
     }
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn collection_of_other_regions_has_no_metrics() {
         let abroad = Some([RegionName::new("eu").unwrap()].into());
-        let status = with_customer(CollectionStatus { other_regions: abroad, ..customer(None) });
+        let status = with_customer(NodeCollectionStatus { other_regions: abroad, ..customer(None) });
         assert!(!Metrics::new().encode(&status, now()).contains("customer"));
     }
 
@@ -252,7 +252,10 @@ mod tests {
                 ..Default::default()
             }),
             tasks: [(Label::fitted("reporter"), problem("task_failed"))].into(),
-            ..with_customer(CollectionStatus { problem: Some(problem("segments_full")), ..customer(None) })
+            ..with_customer(NodeCollectionStatus {
+                problem: Some(problem("segments_full")),
+                ..customer(None)
+            })
         };
         let text = Metrics::new().encode(&status, now());
         assert!(!text.contains("jane@example.com"), "{text}");

@@ -335,7 +335,7 @@ async fn secrets_are_kept_rotated_and_missed_by_their_source_alone() {
     stored.put("sources/logs", &same).await;
     assert_eq!(stored.world.ask("DELETE", "/admin/v1/sources/logs", None).await.status, 200);
 
-    // Another key in front: the old one still opens, and a saved entry is sealed with the new one.
+    // Another key in front: the old one still opens, and a saved entry is encrypted with the new one.
     let key_file = stored.world.node.directory.path().join("secrets.key");
     let with_keys = async |stored: &mut Stored, keys: &[u8]| {
         stored.world.node.stop().await;
@@ -370,7 +370,11 @@ async fn secrets_are_kept_rotated_and_missed_by_their_source_alone() {
         assert_eq!(versions[0]["settings"]["url"], json!({ "$secret": true }));
     }
     let refused = stored.put_with("sources/crm", &stored.source(), "").await;
-    assert_eq!(refusal(&refused), (400, "configuration_invalid".to_owned()), "there is no key to seal with");
+    assert_eq!(
+        refusal(&refused),
+        (400, "configuration_invalid".to_owned()),
+        "there is no key to encrypt with"
+    );
     assert!(refused.text().contains("key_file"), "{refused:?}");
     // With a key the secret is written again, and all is well.
     with_keys(&mut stored, &[3]).await;

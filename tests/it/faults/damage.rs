@@ -36,11 +36,11 @@ enum Damage {
 const DAMAGES: [Damage; 3] = [Damage::Flip, Damage::Truncate, Damage::Remove];
 
 impl Damage {
-    fn strike(self, path: &Path) {
-        self.strike_at(path, fs::metadata(path).unwrap().len() as usize / 2);
+    fn apply(self, path: &Path) {
+        self.apply_at(path, fs::metadata(path).unwrap().len() as usize / 2);
     }
 
-    fn strike_at(self, path: &Path, flipped: usize) {
+    fn apply_at(self, path: &Path, flipped: usize) {
         let mut bytes = fs::read(path).unwrap();
         match self {
             Self::Flip => {
@@ -184,7 +184,7 @@ async fn local_damage_is_repaired_from_the_store_and_never_served() {
     for damage in DAMAGES {
         // While it is down, each file by itself ...
         for path in local_files(&deployment) {
-            damage.strike(&path);
+            damage.apply(&path);
             server = follow(&follower).await;
             check(&server, &key, 2, "second").await;
             until(&format!("copies whole after {damage:?}"), async || {
@@ -197,7 +197,7 @@ async fn local_damage_is_repaired_from_the_store_and_never_served() {
         server = follow(&follower).await;
         let reader = Reader::start(&server, &key);
         for path in local_files(&deployment) {
-            damage.strike(&path);
+            damage.apply(&path);
         }
         check(&server, &key, 2, "second").await;
         reader.end(&BTreeMap::from([(2, "second 1")])).await;
@@ -223,7 +223,7 @@ async fn damaged_segment_is_not_served_without_the_store() {
         server.signal(Signal::TERM);
         assert_eq!(server.wait().await.code, Some(0));
         for path in files(&deployment.path("follower/segments")) {
-            damage.strike(&path);
+            damage.apply(&path);
         }
         fs::rename(deployment.path("store"), deployment.path("away")).unwrap();
         let mut server = follower.spawn_with(&["serve"], &[("LARDER_ROLES", "replica")]);
@@ -297,9 +297,9 @@ async fn damage_in_the_store_keeps_last_good_version_until_repaired() {
             let path = victim.path(&deployment);
             let good = fs::read(&path).unwrap();
             match victim {
-                Victim::Segment | Victim::Manifest => damage.strike(&path),
+                Victim::Segment | Victim::Manifest => damage.apply(&path),
                 // Documents are not named by a digest. The damage shows only as invalid JSON.
-                Victim::Document | Victim::Head => damage.strike_at(&path, 0),
+                Victim::Document | Victim::Head => damage.apply_at(&path, 0),
             }
             server.signal(Signal::CONT);
             let (of_collection, of_node) = until(&format!("problem of {next}"), async || {
@@ -343,7 +343,7 @@ async fn damaged_key_set_in_the_store_keeps_last_keys_in_force() {
         let object = deployment.catalog().pop().unwrap()["keys"]["object"].as_str().unwrap().to_owned();
         let path = deployment.path("store").join(object);
         let good = fs::read(&path).unwrap();
-        damage.strike(&path);
+        damage.apply(&path);
         server.signal(Signal::CONT);
         until("a problem", async || (!server.status().await["problem"].is_null()).then_some(())).await;
         check(&server, &key, 1, "first").await;

@@ -30,22 +30,29 @@ const SYNCS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"people\"
     [models.pets]\nsource = \"warehouse\"\ntable = \"pets\"\nprimary_key = \"id\"\n\
     [syncs.pet]\nmodel = \"pets\"\nschedule = \"every 1s\"\nindexes = { id = \"id\" }\n";
 
+/// An issuer whose keys are fetched. No server listens at the URL.
+const TOKENS: &str = "[tokens.app]\nissuer = \"https://auth.test\"\naudience = \"larder\"\n\
+    algorithms = [\"ES256\"]\njwks_url = \"http://127.0.0.1:1/keys\"\nallow_private_address = true\n\
+    collections = [\"person\"]\nall_records = true\n";
+
 /// A node with faults injected into its tasks.
-struct Struck {
+struct Faulty {
     directory: TempDir,
     warehouse: Warehouse,
     server: Server,
     faults: watch::Sender<Option<(String, TaskFault)>>,
 }
 
-impl Struck {
+impl Faulty {
+    /// Starts a node with keys of `[server]`, or with a section of its own.
     async fn start(sections: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let warehouse = Warehouse::sqlite(directory.path());
         warehouse.execute(ROWS).await;
         let path = directory.path().join("larder.toml");
-        let base = base_sections(&warehouse).replacen("[server]\n", &format!("[server]\n{sections}"), 1);
-        std::fs::write(&path, format!("{base}{SYNCS}")).unwrap();
+        let (server, others) = if sections.starts_with('[') { ("", sections) } else { (sections, "") };
+        let base = base_sections(&warehouse).replacen("[server]\n", &format!("[server]\n{server}"), 1);
+        std::fs::write(&path, format!("{base}{SYNCS}{others}")).unwrap();
         let config = config::load(Some(&path), &Environment::default(), &Overrides::default()).unwrap();
         let (faults, receiver) = TaskFaults::channel();
         let supervision = Supervision {
@@ -58,7 +65,7 @@ impl Struck {
         Self { directory, warehouse, server, faults }
     }
 
-    fn strike(&self, task: &str, fault: TaskFault) {
+    fn inject(&self, task: &str, fault: TaskFault) {
         self.faults.send_replace(Some((task.to_owned(), fault)));
     }
 
@@ -100,14 +107,14 @@ fn problem_of(task: &str) -> String {
 async fn failed_critical_task_drains_the_node() {
     for task in ["follower", "public_listener", "admin_listener"] {
         for fault in [TaskFault::Panic, TaskFault::Return] {
-            let node = Struck::start("").await;
+            let node = Faulty::start("").await;
             let mut balancer = Client::connect(node.server.public_address()).await;
             let mut operator = Client::connect(node.server.admin_address()).await;
             assert_eq!(balancer.ask("GET", "/readyz", "").await.status, 200);
             // A health check that has started is answered.
             balancer.send("GET /readyz HTTP/1.1\r\nHost: test\r\n").await;
             assert_eq!(operator.ask("GET", "/livez", "").await.status, 200);
-            node.strike(task, fault);
+            node.inject(task, fault);
             assert_eq!(soon("failure", node.server.failed()).await.as_str(), task);
             if task == "public_listener" {
                 balancer.ended().await;
@@ -126,6 +133,11 @@ async fn failed_critical_task_drains_the_node() {
                 let metrics = node.admin("/metrics").await;
                 assert_eq!(metric(&metrics, &problem_of(task)), Some(1.0), "{metrics}");
             }
+            until("what others see", async || {
+                let seen = node.as_others_see_it();
+                (seen["state"] == "draining" && seen["tasks"][task]["code"] == "task_failed").then_some(())
+            })
+            .await;
             assert!(!soon("end", node.server.stop()).await, "the process has a code of its own for this");
         }
     }
@@ -136,7 +148,7 @@ async fn restartable_task_is_restarted_and_its_problem_shown_meanwhile() {
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/tls");
     let tls =
         format!("tls_certificate_file = \"{files}/certificate.pem\"\ntls_key_file = \"{files}/key.pem\"\n");
-    for (struck, task, sections) in [
+    for (injected, task, sections) in [
         ("reporter", "reporter", ""),
         ("housekeeping", "housekeeping", ""),
         ("publisher", "publisher", ""),
@@ -144,11 +156,15 @@ async fn restartable_task_is_restarted_and_its_problem_shown_meanwhile() {
         ("announcer", "publisher", ""),
         ("sync.person", "sync.person", ""),
         ("tls_reload", "tls_reload", tls.as_str()),
+        ("events", "events", ""),
+        ("key_usage", "key_usage", ""),
+        ("stored_configuration", "stored_configuration", ""),
+        ("token_keys.app", "token_keys.app", TOKENS),
     ] {
         for fault in [TaskFault::Panic, TaskFault::Return] {
-            let node = Struck::start(sections).await;
+            let node = Faulty::start(sections).await;
             soon("publishing side", node.server.publisher()).await;
-            node.strike(struck, fault);
+            node.inject(injected, fault);
             until("a problem", async || {
                 (node.status().await["tasks"][task]["code"] == "task_failed").then_some(())
             })
@@ -162,7 +178,7 @@ async fn restartable_task_is_restarted_and_its_problem_shown_meanwhile() {
             assert_eq!(metric(&metrics, &problem_of(task)), Some(1.0), "{metrics}");
             let status = node.status().await;
             assert_eq!((&status["state"], &status["ready"]), (&"ready".into(), &true.into()), "{status}");
-            if struck == "sync.person" {
+            if injected == "sync.person" {
                 // The other sync goes on.
                 node.warehouse.execute("update pets set name = 'Bello'").await;
                 let served = status["collections"]["pet"]["served_version"].as_u64();
@@ -172,7 +188,7 @@ async fn restartable_task_is_restarted_and_its_problem_shown_meanwhile() {
                 })
                 .await;
             }
-            if struck != "reporter" {
+            if injected != "reporter" {
                 until("what others see", async || {
                     let seen = node.as_others_see_it();
                     (seen["tasks"][task]["code"] == "task_failed").then(|| {

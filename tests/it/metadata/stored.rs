@@ -20,7 +20,7 @@ async fn change(metadata: &Metadata, name: &str, document: Option<&Value>, newes
 async fn change_together(
     metadata: &Metadata,
     documents: &[(&str, Option<&Value>)],
-    resealed: &[(u64, Value)],
+    reencrypted: &[(u64, Value)],
     newest: u64,
 ) -> Option<u64> {
     let names: Vec<StoredName> = documents.iter().map(|(name, _)| entry(name)).collect();
@@ -31,7 +31,7 @@ async fn change_together(
         detail: "x".to_owned(),
     });
     let changes: Vec<_> = changes.collect();
-    let changes = StoredChanges { newest, changes: &changes, resealed };
+    let changes = StoredChanges { newest, changes: &changes, reencrypted };
     metadata.change_stored(changes, &tester()).await.unwrap()
 }
 
@@ -71,10 +71,10 @@ pub(super) async fn configuration(metadata: &Metadata, other: &Metadata) {
 
     // Several changes take place together, with other ciphertexts of an earlier version, or not at all.
     let newest = metadata.stored_newest().await.unwrap();
-    let (together, resealed) = ([("d", Some(&json!({}))), ("a", None)], [(1, json!({ "type": "other" }))]);
-    assert_eq!(change_together(metadata, &together, &resealed, newest - 1).await, None);
+    let (together, reencrypted) = ([("d", Some(&json!({}))), ("a", None)], [(1, json!({ "type": "other" }))]);
+    assert_eq!(change_together(metadata, &together, &reencrypted, newest - 1).await, None);
     assert_eq!(metadata.stored_newest().await.unwrap(), newest);
-    assert_eq!(change_together(other, &together, &resealed, newest).await, Some(newest + 2));
+    assert_eq!(change_together(other, &together, &reencrypted, newest).await, Some(newest + 2));
     let of_a = metadata.stored_versions(&entry("a")).await.unwrap();
     let of_a: Vec<_> = of_a.into_iter().map(|stored| (stored.version, stored.document)).collect();
     assert_eq!(of_a, [(newest + 2, None), (1, Some(json!({ "type": "other" })))]);
