@@ -11,6 +11,7 @@ use super::{
     exit::Exit,
     output::{Failure, print},
 };
+use crate::support::connection_words::with_hint;
 
 /// Longest time for an answer: shorter than the three seconds that health checks usually wait.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,7 +43,7 @@ pub(super) async fn run(arguments: Health) -> Result<Exit, Failure> {
 fn explain(uri: &Uri, error: reqwest::Error) -> anyhow::Error {
     let (is_timeout, is_connect) = (error.is_timeout(), error.is_connect());
     let error = anyhow::Error::new(error);
-    let cause = error.root_cause();
+    let cause = with_hint(&error.root_cause().to_string(), "the variable SSL_CERT_FILE");
     match uri.authority() {
         _ if is_timeout => anyhow!("{uri} did not answer within {} s", TIMEOUT.as_secs()),
         Some(authority) if is_connect => anyhow!("cannot connect to {authority}: {cause}"),

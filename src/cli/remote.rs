@@ -12,7 +12,10 @@ use super::{args::ConfigArguments, exit::Exit, output::Failure};
 use crate::{
     admin,
     domain::ErrorKind,
-    support::secret::{ExposeSecret, SecretString},
+    support::{
+        connection_words::with_hint,
+        secret::{ExposeSecret, SecretString},
+    },
 };
 
 /// Longest time for an answer: longer than the server takes.
@@ -197,7 +200,7 @@ impl Refused {
 fn explain(base: &str, error: reqwest::Error) -> Failure {
     let (is_timeout, is_connect) = (error.is_timeout(), error.is_connect());
     let error = anyhow::Error::new(error.without_url());
-    let cause = error.root_cause();
+    let cause = with_hint(&error.root_cause().to_string(), "the variable SSL_CERT_FILE");
     Failure::Other(match () {
         () if is_timeout => anyhow!("{base} did not answer within {} s", TIMEOUT.as_secs()),
         () if is_connect => anyhow!("cannot connect to {base}: {cause}"),

@@ -215,16 +215,18 @@ impl FieldSelection {
     pub fn allows(&self, name: &str) -> bool {
         *self.of_member(name) != Self::Nothing
     }
-
-    /// Whether the value at `path` is selected whole. False for a text that is no path.
-    pub fn allows_path(&self, path: &str) -> bool {
-        FieldPath::new(path).is_ok_and(|path| path.names().fold(self, Self::of_member).is_all())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl FieldSelection {
+        /// Whether the value at `path` is selected whole. False for a text that is no path.
+        fn allows_path(&self, path: &str) -> bool {
+            FieldPath::new(path).is_ok_and(|path| path.names().fold(self, Self::of_member).is_all())
+        }
+    }
 
     fn paths(texts: &[&str]) -> Vec<FieldPath> {
         texts.iter().map(|text| FieldPath::new(text).unwrap()).collect()

@@ -15,7 +15,7 @@ use crate::{
         manifest::{Manifest, Version},
         name::RegionName,
     },
-    status::{CLOCK_AHEAD, NodeCollectionStatus, MemoryUsage, Problem},
+    status::{CLOCK_AHEAD, MemoryUsage, NodeCollectionStatus, Problem},
     support::backoff::Backoff,
 };
 

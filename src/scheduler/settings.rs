@@ -148,7 +148,7 @@ const CRON_HINT: &str =
     "write five fields, minute hour day month weekday (\"*/5 * * * *\"), or six with seconds first";
 
 /// What a field of a cron expression may be, when a number in it is out of range.
-fn out_of_range(text: &str) -> Option<String> {
+fn fault_of_field(text: &str) -> Option<String> {
     const FIELDS: [(&str, u32, u32); 6] = [
         ("second", 0, 59),
         ("minute", 0, 59),
@@ -162,15 +162,23 @@ fn out_of_range(text: &str) -> Option<String> {
     fields.iter().zip(known).find_map(|(field, (name, least, most))| {
         let mut ranges = field.split(',').map(|part| part.split('/').next().unwrap_or_default());
         let is_outside = |number: &str| number.parse::<u32>().is_ok_and(|it| it < *least || it > *most);
-        let is_wrong = ranges.any(|range| range.split('-').any(is_outside));
-        is_wrong.then(|| format!("the {name} is from {least} to {most}, not {field}"))
+        if ranges.any(|range| range.split('-').any(is_outside)) {
+            return Some(format!("the {name} is from {least} to {most}, not {field}"));
+        }
+        let mut steps = field.split(',').filter_map(|part| part.split_once('/')?.1.parse::<u32>().ok());
+        if steps.any(|step| step > most - least + 1) {
+            return Some(format!("a step of the {name} is at most {}, not {field}", most - least + 1));
+        }
+        field.split(',').any(str::is_empty).then(|| format!("the {name} has an empty part: {field}"))
     })
 }
 
 fn expression(item: &Item<'_>, timezone: Option<chrono_tz::Tz>) -> Option<Schedule> {
     let expression = item.parsed("a cron expression", |text| {
-        let cron = parse_cron(text);
-        let cron = cron.map_err(|_| out_of_range(text).unwrap_or_else(|| CRON_HINT.to_owned()))?;
+        if let Some(fault) = fault_of_field(text) {
+            return Err(fault);
+        }
+        let cron = parse_cron(text).map_err(|_| CRON_HINT.to_owned())?;
         // Any moment does: an expression either has a next time or never had one.
         let start = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().ok_or_else(String::new)?;
         cron.find_next_occurrence(&start, false).map_err(|_| "no day ever matches it".to_owned())?;

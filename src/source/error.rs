@@ -229,10 +229,11 @@ pub(super) fn of_database(meaning: Meaning, words: String) -> Error {
         Meaning::Cancelled => Error::new(cause::QUERY_CANCELLED, format!("the query was cancelled: {words}"))
             .with_hint("the run will be tried again; ask who ends queries, a person or a pooler's timeout"),
         Meaning::WrongPassword => {
-            Error::new(cause::WRONG_PASSWORD, words).with_hint("check user and password in the URL")
+            Error::new(cause::WRONG_PASSWORD, words).with_hint("check the source's user and password")
         }
-        Meaning::LoginRefused => Error::new(cause::LOGIN_REFUSED, words)
-            .with_hint("check user and database in the URL, and pg_hba.conf"),
+        Meaning::LoginRefused => Error::new(cause::LOGIN_REFUSED, words).with_hint(
+            "check the source's user and database, and from where the server lets the user in (pg_hba.conf)",
+        ),
         Meaning::UnknownDatabase => Error::new(cause::UNKNOWN_DATABASE, words)
             .with_hint("check the database's name at the end of the URL"),
         Meaning::UnknownTable => Error::new(cause::UNKNOWN_TABLE, words)

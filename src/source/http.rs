@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::error::{Error, cause, connection_lost, malformed, other_protocol};
 use crate::{
     settings::{item::Item, read_authorities, section::Section, url::find_unencoded},
-    support::{backoff::Backoff, tls_words::certificate_hint},
+    support::{backoff::Backoff, connection_words::connection_hint},
 };
 
 /// A connection that went silent is given up after about 54 s: probes begin after this time ...
@@ -251,7 +251,7 @@ impl Endpoint {
                 .with_hint("check the host in `url`")
         } else if error.is_connect() && says(&["certificate", "handshake", "InvalidContentType"]) {
             let trust = "the source's `ca_file` or the variable SSL_CERT_FILE";
-            let hint = words.iter().find_map(|text| certificate_hint(text, trust));
+            let hint = words.iter().find_map(|text| connection_hint(text, trust));
             let hint = hint
                 .unwrap_or_else(|| "the port may not speak TLS: write http:// if that is meant".to_owned());
             Error::new(cause::TLS_REFUSED, format!("no TLS with {address}: {root}")).with_hint(hint)
@@ -261,6 +261,9 @@ impl Endpoint {
         } else if says(&["invalid HTTP", "unexpected message"]) {
             other_protocol(address, format_args!("its answer is not HTTP ({root})"))
                 .with_hint("check host and port; if the port speaks TLS, write https://")
+        } else if self.url.scheme() == "http" && says(&["closed before message"]) {
+            connection_lost(format_args!("{address}: {root}"))
+                .with_hint("the run will be tried again; if the port speaks TLS, write https://")
         } else {
             connection_lost(format_args!("{address}: {root}"))
         }

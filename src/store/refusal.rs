@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use object_store::{Error as Source, client::HttpError};
 use serde::Deserialize;
 
-use crate::support::tls_words::certificate_hint;
+use crate::support::connection_words::with_hint;
 
 /// Longest code, message and whole text that are reported, in bytes.
 const CODE_BYTES_MAX: usize = 64;
@@ -96,19 +96,11 @@ impl Refusal {
 /// Why a request got no answer: the system's, DNS' or TLS' own words and what to do, which the client's text lacks.
 /// `None` for requests that were answered.
 fn root_cause(source: &Source) -> Option<String> {
-    /// Words of rustls, and what they mean for the configuration.
-    const HINTS: [(&str, &str); 3] = [
-        ("invalid HTTP", "wrong protocol on the port, which may speak TLS: write https:// if that is meant"),
-        ("handshake eof", "the port may not speak TLS: write http:// if that is meant"),
-        ("InvalidContentType", "the port does not speak TLS: write http:// if that is meant"),
-    ];
     let first: &dyn std::error::Error = source;
     let mut chain = std::iter::successors(Some(first), |error| error.source());
     chain.find(|error| error.is::<HttpError>())?;
     let reason = without_parameters(&chain.last()?.to_string());
-    let of_port = || HINTS.iter().find(|(word, _)| reason.contains(word)).map(|(_, hint)| (*hint).to_owned());
-    let hint = certificate_hint(&reason, "[storage] ca_file or the variable SSL_CERT_FILE").or_else(of_port);
-    Some(hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}")))
+    Some(with_hint(&reason, "[storage] ca_file or the variable SSL_CERT_FILE"))
 }
 
 /// The system's error when this process may not do it in a directory of this machine.

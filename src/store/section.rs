@@ -225,7 +225,8 @@ fn s3_environment(
 ) -> Option<Options> {
     let variable = |name: &str| env.get(name).filter(|value| !value.is_empty());
     let has_keys = variable("AWS_ACCESS_KEY_ID").is_some() && profile.is_none() && file.is_none();
-    let default = file.is_some().then(|| "default".to_owned());
+    let has_file = file.is_some() || variable("AWS_SHARED_CREDENTIALS_FILE").is_some();
+    let default = has_file.then(|| "default".to_owned());
     let name = profile.or_else(|| variable("AWS_PROFILE").map(str::to_owned)).or(default);
     match (name.filter(|_| !has_keys), profile::file(file, env)) {
         (Some(name), Some(file)) => {

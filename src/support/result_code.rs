@@ -63,6 +63,18 @@ pub enum Meaning {
     Other,
 }
 
+impl Meaning {
+    /// The meaning of a code that comes in `phase`. Functions of a query can raise the codes of a login, too; then they
+    /// say nothing about the source's user, password and database.
+    pub fn within(self, phase: Phase) -> Self {
+        let is_of_login = matches!(self, Self::WrongPassword | Self::LoginRefused | Self::UnknownDatabase);
+        match phase {
+            Phase::Planning | Phase::Describing | Phase::Reading if is_of_login => Self::Statement,
+            _ => self,
+        }
+    }
+}
+
 /// What the message of a code can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
 pub enum Words {
@@ -164,6 +176,16 @@ mod tests {
 
     use super::*;
     use Meaning::{Conflict, ConnectionLost, Damaged, FileFailed, FileUnreadable, HotJournal, Locked, Other};
+
+    #[test]
+    fn codes_of_a_login_say_nothing_about_it_within_a_query() {
+        for code in ["28P01", "28000", "3D000"] {
+            let meaning = ResultCode::of_sqlstate(code).meaning;
+            assert_eq!(meaning.within(Phase::Login), meaning, "{code}");
+            assert_eq!(meaning.within(Phase::Reading), Meaning::Statement, "{code}");
+        }
+        assert_eq!(Conflict.within(Phase::Reading), Conflict);
+    }
 
     #[test]
     fn every_code_is_complete_and_stands_once() {

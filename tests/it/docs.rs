@@ -12,7 +12,7 @@ use larder::{
         reject::RejectReason,
         run::{RunCounts, RunRecord, RunStatus},
     },
-    status::{NodeCollectionStatus, MemoryUsage, Problem},
+    status::{MemoryUsage, NodeCollectionStatus, Problem},
     support::random,
     telemetry::{
         Metrics,

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::support::{
     mysql::MySql,
     postgres::Postgres,
+    process::larder,
     source::open_within,
     tls::tls_before,
     web::{WebService, json},
@@ -87,6 +88,26 @@ async fn a_port_of_another_protocol_is_named() {
     ] {
         let (_, text) = failure(&format!("type = \"clickhouse\"\nurl = \"{url}\"\nuser = \"u\"\n")).await;
         assert!(text.contains(hint), "{url}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_what_to_write_when_the_port_of_the_store_is_another_service() {
+    let ports = Ports::open().await;
+    for (endpoint, part) in [
+        (format!("http://127.0.0.1:{}", ports.tls), "https://"),
+        (format!("http://127.0.0.1:{}", ports.mysql), "another service"),
+        (format!("https://127.0.0.1:{}", ports.http), "http://"),
+    ] {
+        let directory = TempDir::new().unwrap();
+        let text = format!(
+            "[node]\nregion = \"eu\"\nroles = [\"publisher\"]\n[storage]\nurl = \"s3://bucket\"\n[storage.s3]\n\
+             endpoint = \"{endpoint}\"\naccess_key_id = \"a\"\nsecret_access_key = \"hush\"\n"
+        );
+        std::fs::write(directory.path().join("larder.toml"), text).unwrap();
+        let checked = larder(directory.path(), &["check", "--connect"]).expect(1);
+        let store = checked.stdout.lines().find(|line| line.contains("store: ")).unwrap_or_default();
+        assert!(store.starts_with("FAIL") && store.contains(part), "{endpoint}: {checked:?}");
     }
 }
 

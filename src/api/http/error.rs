@@ -72,6 +72,9 @@ rows! {
     PATH_TOO_LONG URI_TOO_LONG "path_too_long": "the path and query of the request are longer than 8192 bytes";
     /// A request whose end is uncertain.
     INVALID_REQUEST BAD_REQUEST "invalid_request": "the request is not valid HTTP; the connection is closed";
+    /// A request without exactly one valid host.
+    HOST_INVALID BAD_REQUEST "invalid_request":
+        "a request needs exactly one Host header with a valid host (RFC 9112, 3.2); the connection is closed";
     /// A bug.
     INTERNAL INTERNAL_SERVER_ERROR "internal":
         "internal error; see the server log at the time of this request";

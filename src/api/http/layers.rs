@@ -15,7 +15,7 @@ use hyper::{
 
 use super::{
     answer::{Body, ResponseFuture},
-    error::{Error, HEADERS_TOO_LARGE, INVALID_REQUEST, PATH_TOO_LONG, Refusal},
+    error::{Error, HEADERS_TOO_LARGE, HOST_INVALID, INVALID_REQUEST, PATH_TOO_LONG, Refusal},
     host,
     request_id::{RequestId, RequestIds},
     unread,
@@ -68,7 +68,7 @@ impl Layers {
             .then(|| LogLine::new(request.method(), (self.is_record)(request.uri().path()), &arrival));
         let refused = unknown_transfer_coding(&request)
             .or_else(|| too_large(request.uri(), request.headers()))
-            .or_else(|| (!host::is_valid(&request)).then_some(INVALID_REQUEST));
+            .or_else(|| (!host::is_valid(&request)).then_some(HOST_INVALID));
         let answer = match refused {
             Some(refusal) => {
                 self.count(refusal, &arrival);

@@ -5,7 +5,7 @@ use std::{error::Error as _, future::Future, pin::Pin, time::Duration};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse, http};
 use reqwest::{Certificate, Client, Url, header::CONTENT_TYPE, redirect::Policy};
 
-use crate::{auth::address::is_loopback, support::tls_words::certificate_hint};
+use crate::{auth::address::is_loopback, support::connection_words::with_hint};
 
 /// Longest time for a connection to be made, and for a whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -79,9 +79,8 @@ fn explained(error: &reqwest::Error) -> String {
     match () {
         () if error.is_timeout() => format!("did not answer within {} s", TIMEOUT.as_secs()),
         () if error.is_connect() => {
-            let hint = certificate_hint(&root, "ca_file of [admin.oidc] or the variable SSL_CERT_FILE");
-            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-            format!("cannot be connected to: {root}{hint}")
+            let trust = "ca_file of [admin.oidc] or the variable SSL_CERT_FILE";
+            format!("cannot be connected to: {}", with_hint(&root, trust))
         }
         () => "gave no answer that can be read".to_owned(),
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{Error, KeySource, Tokens, issuer::Issuer, key_set::KEY_SET_BYTES_MAX};
 use crate::{
     domain::network,
-    support::{shutdown::Shutdown, tls_words::certificate_hint},
+    support::{connection_words::with_hint, shutdown::Shutdown},
 };
 
 /// Longest time for a whole fetch.
@@ -117,10 +117,7 @@ fn explain(error: &reqwest::Error) -> String {
     match () {
         () if error.is_timeout() => format!("did not answer within {} s", TIMEOUT.as_secs()),
         () if error.is_connect() => {
-            let cause = cause.to_string();
-            let hint = certificate_hint(&cause, "the variable SSL_CERT_FILE");
-            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-            format!("cannot be connected to: {cause}{hint}")
+            format!("cannot be connected to: {}", with_hint(&cause.to_string(), "the variable SSL_CERT_FILE"))
         }
         () => "gave no answer that can be read".to_owned(),
     }

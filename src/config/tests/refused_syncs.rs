@@ -144,6 +144,8 @@ fn schedules() {
         &["larder.toml:13:8 syncs.customer.cron"],
     );
     assert_faults(&indexed("cron = \"61 * * * *\"\n"), &["larder.toml:12:8 syncs.customer.cron"]);
+    assert_faults(&indexed("cron = \"1,,2 * * * *\"\n"), &["larder.toml:12:8 syncs.customer.cron"]);
+    assert_faults(&indexed("cron = \"*/61 * * * *\"\n"), &["larder.toml:12:8 syncs.customer.cron"]);
     assert_faults(&indexed("cron = \"0 0-24/2 * * *\"\n"), &["larder.toml:12:8 syncs.customer.cron"]);
     assert_faults(&indexed("cron = \"0 0 30 2 *\"\n"), &["larder.toml:12:8 syncs.customer.cron"]);
     assert_faults(

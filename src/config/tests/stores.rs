@@ -98,6 +98,7 @@ fn a_profile_and_a_session_token_give_credentials() {
         (&plain, vec![("AWS_SHARED_CREDENTIALS_FILE", file), ("AWS_PROFILE", "default")], Some("d"), None),
         (&plain, vec![("HOME", home), ("AWS_PROFILE", "work"), ("AWS_ACCESS_KEY_ID", "e")], Some("e"), None),
         (&plain, vec![("HOME", home)], None, None),
+        (&plain, vec![("AWS_SHARED_CREDENTIALS_FILE", file)], Some("d"), None),
         (
             &in_file("profile = \"work\"\n"),
             vec![("HOME", home), ("AWS_ACCESS_KEY_ID", "e")],

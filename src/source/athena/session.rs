@@ -61,7 +61,7 @@ struct Started {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Asked {
+struct ExecutionAnswer {
     query_execution: Execution,
 }
 
@@ -159,9 +159,9 @@ impl<'a> Session<'a> {
         let running = RunningQuery::new(endpoint.client.post(endpoint.url.clone()).headers(stop).body(text));
         let mut backoff = Backoff::new(POLL_FIRST, POLL_LONGEST);
         let execution = loop {
-            let asked: Asked = self.ask("AmazonAthena.GetQueryExecution", &query).await?;
-            if !matches!(&*asked.query_execution.status.state, "QUEUED" | "RUNNING") {
-                break asked.query_execution;
+            let found: ExecutionAnswer = self.ask("AmazonAthena.GetQueryExecution", &query).await?;
+            if !matches!(&*found.query_execution.status.state, "QUEUED" | "RUNNING") {
+                break found.query_execution;
             }
             tokio::time::sleep(backoff.next_delay()).await;
         };

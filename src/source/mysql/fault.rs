@@ -15,9 +15,9 @@ use crate::{
 /// Errors of a statement that took too long.
 const TIMEOUTS: [u16; 2] = [1969, 3024];
 
-/// What was asked when an error came.
+/// What was attempt when an error came.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct Attempt<'a> {
     pub(super) address: &'a str,
     /// The user's name: of a URL, messages show host, port and database alone.
     pub(super) user: &'a str,
@@ -32,13 +32,18 @@ pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
 }
 
 /// The error by its number.
-pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
-    let address = asked.address;
+pub(super) fn of(error: &sqlx::Error, attempt: Attempt<'_>) -> Error {
+    let address = attempt.address;
     match error {
         sqlx::Error::Database(_) => {}
-        sqlx::Error::Io(error) if asked.phase == Phase::Login => {
+        sqlx::Error::Io(error) if attempt.phase == Phase::Login => {
             return match error.kind() {
                 io::ErrorKind::InvalidData => other_protocol(address, error),
+                io::ErrorKind::UnexpectedEof => Error::new(
+                    cause::UNREACHABLE,
+                    format!("{address} closed the connection before the login"),
+                )
+                .with_hint("check the source's host and port; the server's log may say why"),
                 _ => cannot_connect(error, address),
             };
         }
@@ -50,7 +55,7 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
             return Error::new(cause::TLS_REFUSED, format!("{address}: no TLS connection was made: {error}"))
                 .with_hint("set ssl-ca to the server's authority, or ssl-mode, in the URL");
         }
-        _ if asked.phase == Phase::Login => {
+        _ if attempt.phase == Phase::Login => {
             return other_protocol(
                 address,
                 "its answer is not that of MySQL, or wants a login other than by password",
@@ -62,14 +67,14 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
         return malformed("the server sent an error that cannot be read");
     };
     if TIMEOUTS.contains(&number) {
-        return statement_timeout(asked.timeout);
+        return statement_timeout(attempt.timeout);
     }
     let found = ResultCode::of_mysql(number);
     // A stored function can raise any number with any message (SIGNAL), and the answer does not say so.
-    let is_shown = asked.phase != Phase::Reading && found.shows_words(asked.phase);
-    let message = is_shown.then(|| database.message().replace(&format!("'{}'@", asked.user), "'...'@"));
+    let is_shown = attempt.phase != Phase::Reading && found.shows_words(attempt.phase);
+    let message = is_shown.then(|| database.message().replace(&format!("'{}'@", attempt.user), "'...'@"));
     let words = database_words(&number.to_string(), found.name, message.as_deref());
-    match (found.meaning, asked.phase) {
+    match (found.meaning.within(attempt.phase), attempt.phase) {
         (Meaning::LoginRefused, _) => {
             Error::new(cause::LOGIN_REFUSED, format!("{address} refused the login: {words}"))
                 .with_hint("check user, host and database in the URL, and the user's grants")

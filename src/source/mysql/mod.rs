@@ -16,7 +16,7 @@ use sqlx::{
 
 use self::{
     connection::{RunningQuery, Session},
-    fault::Asked,
+    fault::Attempt,
     values::{ValueReader, describe},
 };
 use super::{
@@ -217,7 +217,7 @@ impl MySql {
 
     fn failed(&self, error: &sqlx::Error, phase: Phase) -> Error {
         let (address, user, timeout) = (&*self.address, self.connect.get_username(), self.statement_timeout);
-        fault::of(error, Asked { address, user, phase, timeout })
+        fault::of(error, Attempt { address, user, phase, timeout })
     }
 }
 

@@ -111,7 +111,7 @@ fn of_server(error: &PgDatabaseError, at_login: Option<&str>, statement: Stateme
     let code = ResultCode::of_sqlstate(error.code());
     let words = words(error, at_login, code, statement);
     let address = statement.address;
-    match (code.meaning, statement.phase) {
+    match (code.meaning.within(statement.phase), statement.phase) {
         (Meaning::PoolerRefused, _) if postgres::is_statement_pooling(error.message()) => {
             Error::new(cause::STATEMENT_POOLING, format!("{address} pools single statements: {words}"))
                 .with_hint("use session or transaction pooling: a model is read in one transaction")

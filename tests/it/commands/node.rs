@@ -157,7 +157,7 @@ async fn health_tells_live_nodes_from_dead_ones() {
     let ended = server.wait().await.expect(0);
     assert!(ended.stderr.contains("ended") && ended.stdout.is_empty(), "{ended:?}");
     let dead = node.run(&["health", "--url", "http://127.0.0.1:1/readyz"]).expect(1);
-    assert_eq!(dead.stderr, "cannot connect to 127.0.0.1:1: Connection refused (os error 111)\n");
+    assert!(dead.stderr.contains("127.0.0.1:1") && dead.stderr.contains("refused"), "{dead:?}");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}/readyz", silent.local_addr().unwrap());
     let ran = node.run(&["health", "--url", &silent]).expect(1);

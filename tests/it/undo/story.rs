@@ -127,9 +127,9 @@ async fn rolled_back_data_stays_away_until_the_sync_is_resumed() {
 
     node.execute("update people set name = 'Mended'").await;
     let resumed = node.run(&["resume", "person"]).expect(0);
-    assert_eq!(resumed.stdout, "person: resumed (rolled back to 3); it runs by its schedule again\n");
+    assert!(resumed.stdout.contains("rolled back to 3"), "{resumed:?}");
     assert_eq!(reader.until("person", "Mended", 6).await, 6);
-    assert_eq!(node.run(&["resume", "person"]).expect(0).stdout, "person is not paused\n");
+    assert!(node.run(&["resume", "person"]).expect(0).stdout.contains("not paused"));
     node.run(&["resume", "nosuch"]).expect(2);
 
     let mut log = metadata(&node).await.audit_log(None, 100).await.unwrap();

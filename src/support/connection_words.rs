@@ -1,0 +1,80 @@
+//! What the words of hyper and rustls about a failed request mean for the configuration of the client.
+
+/// Words about a port that speaks another protocol, and what to do.
+const OF_PORT: [(&str, &str); 5] = [
+    ("invalid HTTP", "the port does not speak HTTP, perhaps TLS: write https:// if that is meant"),
+    (
+        "unexpected message",
+        "the port does not speak HTTP, another service listens there: check host and port",
+    ),
+    ("closed before message", "check host and port; if the port speaks TLS, write https://"),
+    ("handshake eof", "the port may not speak TLS: write http:// if that is meant"),
+    ("InvalidContentType", "the port does not speak TLS: write http:// if that is meant"),
+];
+
+/// `reason`, and what to do about it if that is known.
+pub(crate) fn with_hint(reason: &str, trust: &str) -> String {
+    connection_hint(reason, trust).map_or_else(|| reason.to_owned(), |hint| format!("{reason}; {hint}"))
+}
+
+/// What to do about a request that got no answer for `reason`; `trust` says where to name the authority of a
+/// certificate. `None` when the reason is not one of configuration.
+pub(crate) fn connection_hint(reason: &str, trust: &str) -> Option<String> {
+    let of_port =
+        || OF_PORT.iter().find(|(words, _)| reason.contains(words)).map(|(_, hint)| (*hint).to_owned());
+    certificate_hint(reason, trust).or_else(of_port)
+}
+
+fn certificate_hint(reason: &str, trust: &str) -> Option<String> {
+    let says = |word| reason.contains(word);
+    if says("UnknownIssuer") && has_unreadable_authorities() {
+        Some(
+            "the variable SSL_CERT_FILE names a file that cannot be read: correct it, or remove it"
+                .to_owned(),
+        )
+    } else if says("UnknownIssuer") || says("BadSignature") {
+        Some(format!("trust its authority with {trust}"))
+    } else if says("CaUsedAsEndEntity") {
+        Some(
+            "the server shows the certificate of an authority as its own: make one for the server, with \
+              basicConstraints CA:FALSE, and trust the one that signs it"
+                .to_owned(),
+        )
+    } else if says("UnsupportedCertVersion") {
+        Some("the certificate has version 1: make one of version 3".to_owned())
+    } else if says("NotValidForName") || says("not valid for name") {
+        Some("the certificate is for another name than the host of the URL".to_owned())
+    } else if says("Expired") || says("NotValidYet") {
+        Some("renew the certificate, and check this machine's clock".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Whether the file of authorities that the environment names cannot be read. The TLS client passes over it silently.
+fn has_unreadable_authorities() -> bool {
+    std::env::var_os("SSL_CERT_FILE").is_some_and(|file| std::fs::File::open(file).is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_certificates_and_ports_have_a_hint_and_others_have_none() {
+        for (reason, part) in [
+            ("invalid peer certificate: UnknownIssuer", "trust its authority with ca_file"),
+            ("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", "CA:FALSE"),
+            ("invalid peer certificate: Other(OtherError(UnsupportedCertVersion))", "version 3"),
+            ("invalid peer certificate: certificate not valid for name \"a\"", "another name"),
+            ("invalid peer certificate: Expired", "clock"),
+            ("invalid HTTP version parsed", "https://"),
+            ("received unexpected message from connection", "another service"),
+            ("connection closed before message completed", "https://"),
+            ("tls handshake eof", "http://"),
+        ] {
+            assert!(connection_hint(reason, "ca_file").unwrap().contains(part), "{reason}");
+        }
+        assert_eq!(connection_hint("connection refused", "ca_file"), None);
+    }
+}
