@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ATTEMPTS_MAX, Admin, Principal, error::Error, publisher::Publisher};
+use super::{ATTEMPTS_MAX, Admin, Principal, error::Error, publisher::Publisher, registry::Registry};
 use crate::{
     auth::ApiKey,
     catalog::{AnnounceError, Change},
@@ -171,6 +171,26 @@ pub struct KeyChange<T> {
 pub fn id_in_key(key: &str) -> &str {
     let id = key.strip_prefix("lrd_").unwrap_or(key);
     id.split('_').next().unwrap_or(id)
+}
+
+impl NewKey {
+    /// Names in the grant and the limits that open nothing, and are probably mistyped.
+    pub fn warnings(&self, registry: &Registry) -> Vec<String> {
+        let granted = match &self.grant {
+            Scope::Collections(names) => names.as_slice(),
+            Scope::AllCollections => &[],
+        };
+        let unknown = granted.iter().filter(|name| !registry.has(name));
+        let unknown =
+            unknown.map(|name| format!("no sync is named {name}; the key opens it once there is one"));
+        let indexes =
+            self.limits.indexes.iter().flatten().filter(|name| !registry.has_index(&self.grant, name));
+        let indexes =
+            indexes.map(|name| format!("no collection that the key opens has an index named {name}"));
+        let fields = self.limits.collection_fields.keys().filter(|name| !self.grant.opens(name.as_str()));
+        let fields = fields.map(|name| format!("the key does not open {name}, whose fields it limits"));
+        unknown.chain(indexes).chain(fields).collect()
+    }
 }
 
 impl Admin {

@@ -22,7 +22,10 @@ use hyper::{
     header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use tower::ServiceExt;
-use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, limit::RequestBodyLimitLayer,
+    timeout::TimeoutLayer,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -181,6 +184,7 @@ fn admin_site(routes: Router) -> Site {
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(ADMIN_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ADMIN_TIMEOUT))
+        .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(panicked));
     let layers = Layers::new(|_| false, |_, _| {});
     Site { layers, router, refusal_of: admin::codes::of_status, takes_bodies: true }

@@ -11,7 +11,10 @@ use std::{
 };
 
 pub(super) use self::{
-    admin::{AdminCommand, AdminKeysCommand, CreateAdminKey, CreateLoginLink, RevokeAdminKey},
+    admin::{
+        AdminCommand, AdminKeysCommand, CreateAdminKey, CreateLoginLink, EndSession, RevokeAdminKey,
+        SessionsCommand,
+    },
     keys::{CreateKey, KeyLimitArguments, KeysCommand, MintToken, RevokeKey, RotateKey, TokenCommand},
     stored::{Export, Import, SecretsCommand},
 };
@@ -235,7 +238,7 @@ pub(super) enum Command {
     /// Create, list, rotate and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Manage the admin keys that the admin API takes
+    /// Manage who may use the admin API and the console: admin keys, sessions, sign-in links
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Make access tokens

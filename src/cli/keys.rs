@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     admin::{
-        self, Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, Registry,
-        announced_later, check_key_name, id_in_key,
+        self, Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, announced_later,
+        check_key_name, id_in_key,
     },
     app,
     config::Config,
@@ -40,11 +40,12 @@ pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> R
         let body = json!({ "name": name, "grant": grant, "expires_at": expires_at, "limits": limits });
         let mut created: Created = remote.change(Method::POST, "/admin/v1/keys", body).await?;
         let pending = created.pending.take();
+        warn(std::mem::take(&mut created.warnings));
         let (id, key) = created.whole()?;
         return show_created(&id, key.expose_secret(), pending.map(pending_failure));
     }
     let config = session::load(config)?;
-    warn_of_what_opens_nothing(&new, &session::registry(&config).await?);
+    warn(new.warnings(&session::registry(&config).await?));
     let principal = session::principal(&arguments.actor);
     let stored = new.clone();
     let KeyChange { done: key, pending } = change(
@@ -72,6 +73,8 @@ pub(super) struct Created {
     key: Option<String>,
     #[serde(default)]
     pending: Option<Refused>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 impl Created {
@@ -95,19 +98,8 @@ fn pending_failure(pending: Refused) -> Failure {
     Failure::Remote(Refused { kind: Some(ErrorKind::Unavailable), ..pending })
 }
 
-/// Warns of names in the grant and limits of a key that are probably mistyped.
-fn warn_of_what_opens_nothing(new: &NewKey, registry: &Registry) {
-    if let Scope::Collections(names) = &new.grant {
-        for name in names.iter().filter(|name| !registry.has(name)) {
-            complain(&format!("warning: no sync is named {name}; the key opens it once there is one"));
-        }
-    }
-    for name in new.limits.indexes.iter().flatten().filter(|name| !registry.has_index(&new.grant, name)) {
-        complain(&format!("warning: no collection that the key opens has an index named {name}"));
-    }
-    for name in new.limits.collection_fields.keys().filter(|name| !new.grant.opens(name.as_str())) {
-        complain(&format!("warning: the key does not open {name}, whose fields it limits"));
-    }
+fn warn(warnings: Vec<String>) {
+    warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
 }
 
 fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {

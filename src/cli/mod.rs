@@ -22,6 +22,7 @@ mod secrets;
 mod segment;
 mod serve;
 mod session;
+mod sessions;
 mod source;
 mod status;
 mod sync;
@@ -112,6 +113,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, &arguments).await,
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
         Command::Admin(AdminCommand::Keys(command)) => admin_keys::run(config, command).await,
+        Command::Admin(AdminCommand::Sessions(command)) => sessions::run(config, command).await,
         Command::Admin(AdminCommand::LoginLink(arguments)) => login_link::run(config, arguments).await,
         Command::Token(TokenCommand::Mint(arguments)) => token::mint(config, arguments),
         Command::Keys(KeysCommand::Rotate(arguments)) => keys::rotate(config, arguments).await,

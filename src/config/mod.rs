@@ -17,7 +17,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
@@ -169,6 +169,18 @@ fn files_digest(file: Digest, model: &Model) -> Digest {
     }
 }
 
+/// Reports a file of certificate authorities that cannot be read. The TLS client would pass over it and trust none of
+/// them.
+fn check_authorities(env: &Environment, report: &Report) {
+    const VARIABLE: &str = "SSL_CERT_FILE";
+    let Some(file) = env.get(VARIABLE).filter(|file| !file.is_empty()) else { return };
+    if let Err(error) = fs::File::open(file) {
+        let message = format!("names the file {file}, which cannot be read: {error}");
+        let (place, hint) = (Place::Variable(VARIABLE), Some("correct it, or unset it".to_owned()));
+        report.push(Fault { place, message, hint, ..Fault::default() });
+    }
+}
+
 /// As [`load`], with the file's text given. `path` is used for messages and for its directory.
 pub fn load_text(
     text: &str,
@@ -178,6 +190,7 @@ pub fn load_text(
 ) -> Result<Config, Faults> {
     let report = Report::default();
     let shown: Arc<Path> = path.into();
+    check_authorities(env, &report);
     let config = effective::build(text, &shown, env, overrides, &report)
         .and_then(|effective| resolve::resolve(effective, env, &report));
     report.into_result(config)

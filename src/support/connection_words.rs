@@ -27,12 +27,7 @@ pub(crate) fn connection_hint(reason: &str, trust: &str) -> Option<String> {
 
 fn certificate_hint(reason: &str, trust: &str) -> Option<String> {
     let says = |word| reason.contains(word);
-    if says("UnknownIssuer") && has_unreadable_authorities() {
-        Some(
-            "the variable SSL_CERT_FILE names a file that cannot be read: correct it, or remove it"
-                .to_owned(),
-        )
-    } else if says("UnknownIssuer") || says("BadSignature") {
+    if says("UnknownIssuer") || says("BadSignature") {
         Some(format!("trust its authority with {trust}"))
     } else if says("CaUsedAsEndEntity") {
         Some(
@@ -49,11 +44,6 @@ fn certificate_hint(reason: &str, trust: &str) -> Option<String> {
     } else {
         None
     }
-}
-
-/// Whether the file of authorities that the environment names cannot be read. The TLS client passes over it silently.
-fn has_unreadable_authorities() -> bool {
-    std::env::var_os("SSL_CERT_FILE").is_some_and(|file| std::fs::File::open(file).is_err())
 }
 
 #[cfg(test)]

@@ -269,24 +269,6 @@ impl Access {
         if is_open { Ok(session.clone()) } else { Err(AccessRefusal::Expired) }
     }
 
-    /// The sessions that are open, those used last first.
-    ///
-    /// # Errors
-    /// Metadata's.
-    pub async fn sessions(&self, publisher: &Publisher) -> Result<Vec<SessionView>, Error> {
-        let (sessions, keys) = (publisher.metadata.sessions().await?, publisher.metadata.admin_keys().await?);
-        let now = self.clock.now();
-        // A key that metadata does not know is that of a node's file.
-        let is_ended =
-            |key: &AdminKeyEntry| KeyState::of(key.revoked_at, key.expires_at, now) != KeyState::Valid;
-        let ended: BTreeSet<String> = keys.into_iter().filter(is_ended).map(|key| key.id).collect();
-        let find = |id: &str| sessions.iter().find(|session| session.id == id);
-        let is_open = |session: &&SessionEntry| {
-            is_open(session, find, now) && session.key_id.as_ref().is_none_or(|id| !ended.contains(id))
-        };
-        Ok(sessions.iter().filter(is_open).cloned().map(SessionView::from).collect())
-    }
-
     /// Ends the session `id`. This node refuses it at once, every other publisher within two seconds.
     ///
     /// # Errors
@@ -297,10 +279,9 @@ impl Access {
         id: &str,
         principal: &Principal,
     ) -> Result<(), Error> {
-        let audited = AuditEntry::new(self.clock.now(), principal, "session.end", id, None);
-        let was_open = publisher.metadata.end_session(id, &audited).await?;
+        let ended = publisher.admin().end_session(id, principal).await;
         self.sessions.read(Duration::ZERO, Some(publisher.metadata.sessions())).await;
-        if was_open { Ok(()) } else { Err(Error::UnknownSession(id.to_owned())) }
+        ended
     }
 
     /// Ends the session of `grant`, if it is one and has not ended already.
@@ -313,6 +294,36 @@ impl Access {
             Err(Error::UnknownSession(_)) => Ok(()),
             ended => ended,
         }
+    }
+}
+
+impl Admin {
+    /// The sessions that are open, those used last first.
+    ///
+    /// # Errors
+    /// Metadata's.
+    pub async fn sessions(&self) -> Result<Vec<SessionView>, Error> {
+        let (sessions, keys) = (self.metadata.sessions().await?, self.metadata.admin_keys().await?);
+        let now = self.clock.now();
+        // A key that metadata does not know is that of a node's file.
+        let is_ended =
+            |key: &AdminKeyEntry| KeyState::of(key.revoked_at, key.expires_at, now) != KeyState::Valid;
+        let ended: BTreeSet<String> = keys.into_iter().filter(is_ended).map(|key| key.id).collect();
+        let find = |id: &str| sessions.iter().find(|session| session.id == id);
+        let is_open = |session: &&SessionEntry| {
+            is_open(session, find, now) && session.key_id.as_ref().is_none_or(|id| !ended.contains(id))
+        };
+        Ok(sessions.iter().filter(is_open).cloned().map(SessionView::from).collect())
+    }
+
+    /// Ends the session `id`. Every publisher refuses it within two seconds.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSession`].
+    pub async fn end_session(&self, id: &str, principal: &Principal) -> Result<(), Error> {
+        let audited = AuditEntry::new(self.clock.now(), principal, "session.end", id, None);
+        let was_open = self.metadata.end_session(id, &audited).await?;
+        if was_open { Ok(()) } else { Err(Error::UnknownSession(id.to_owned())) }
     }
 }
 

@@ -51,7 +51,8 @@ pub enum NewStored {
 }
 
 impl NewStored {
-    fn verb(&self) -> &'static str {
+    /// What is done, as the audit log names it.
+    pub fn verb(&self) -> &'static str {
         match self {
             Self::Document(_) => "save",
             Self::Version(_) => "undo",

@@ -16,7 +16,7 @@ use super::{
     AdminState, Publishing, etag,
     failure::Failure,
     gate::Caller,
-    input::{Headers, Input, LIMIT_MAX, NoQuery, detached, invalid, limit, named},
+    input::{Headers, Input, LIMIT_MAX, detached, invalid, limit, named},
     page::Page,
     sources::ListQuery,
 };
@@ -202,7 +202,6 @@ pub(in crate::api) struct ToVersion {
     (status = 412, description = "The collection is not in the state that If-Match names"),
 ))]
 pub(in crate::api) async fn roll_back(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -226,7 +225,6 @@ pub(in crate::api) async fn roll_back(
     (status = 412, description = "The collection is not in the state that If-Match names"),
 ))]
 pub(in crate::api) async fn pin_region(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -250,7 +248,6 @@ pub(in crate::api) async fn pin_region(
     (status = 412, description = "The collection is not in the state that If-Match names"),
 ))]
 pub(in crate::api) async fn unpin_region(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -272,7 +269,6 @@ pub(in crate::api) async fn unpin_region(
     (status = 412, description = "The collection is not in the state that If-Match names"),
 ))]
 pub(in crate::api) async fn drop_collection(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,

@@ -65,7 +65,8 @@ pub(in crate::api) async fn admit(
     next: Next,
 ) -> Result<Response, Error> {
     let (mut head, body) = request.into_parts();
-    let path = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    let path = head.extensions.get::<MatchedPath>().cloned();
+    let path = path.as_ref().map(MatchedPath::as_str);
     if let Some(role) = routes::need(path, &head.method, state.metrics_open) {
         let caller = match browser::session_cookie(&head) {
             Some(cookie) if !head.headers.contains_key(AUTHORIZATION) => {
@@ -75,6 +76,7 @@ pub(in crate::api) async fn admit(
         };
         head.extensions.insert(caller?.with_role(role)?);
     }
+    path.map_or(Ok(()), |path| routes::refuse_query(path, &head))?;
     Ok(next.run(Request::from_parts(head, body)).await)
 }
 

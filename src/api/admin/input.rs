@@ -5,7 +5,7 @@ use std::{fmt::Display, str::FromStr};
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use hyper::{HeaderMap, header::HeaderName, http::request::Parts};
+use hyper::{HeaderMap, header::HeaderName};
 use serde::de::DeserializeOwned;
 
 use super::{codes, gate::Caller};
@@ -42,22 +42,6 @@ pub(super) fn limit(given: Option<usize>) -> Result<usize, Error> {
 /// A name or id of the path or query.
 pub(in crate::api) fn named<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Error> {
     text.parse().map_err(|error| invalid(format!("{what}: {error}")))
-}
-
-/// No parameters: a change does not pass over one that it does not have, such as `?dry_run=true`.
-pub(in crate::api) struct NoQuery;
-
-impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
-    type Rejection = Error;
-
-    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Error> {
-        match head.uri.query() {
-            None | Some("") => Ok(Self),
-            Some(_) => {
-                Err(invalid("this route has no parameters in its query; those of a change are in the body"))
-            }
-        }
-    }
 }
 
 /// A body of JSON, with the digest of its bytes. No body is an empty object.

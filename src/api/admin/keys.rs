@@ -16,7 +16,7 @@ use super::{
     AdminState, Publishing,
     failure::Failure,
     gate::Caller,
-    input::{Headers, Input, NoQuery, detached, invalid, limit, request_key},
+    input::{Headers, Input, detached, invalid, limit, request_key},
     page::{Page, cursor_at, time_and_id},
     sources::ListQuery,
 };
@@ -47,6 +47,8 @@ pub(in crate::api) struct CreatedKey {
     key: Option<String>,
     /// Why the change is stored but not announced yet.
     pending: Option<Failure>,
+    /// Names in the grant and the limits of a new key that open nothing yet, and are probably mistyped.
+    warnings: Vec<String>,
 }
 
 /// A revoked key.
@@ -132,7 +134,6 @@ pub(in crate::api) struct CreateKey {
     (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn create_key(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -157,7 +158,8 @@ pub(in crate::api) async fn create(
     caller: Caller,
 ) -> Result<Value, Error> {
     let (answer, _) = detached(async move {
-        let create = async { Ok(twice(&publisher.create_key(new, caller.principal()).await?)) };
+        let warnings = new.warnings(&publisher.registry);
+        let create = async { Ok(twice(&publisher.create_key(new, caller.principal()).await?, &warnings)) };
         publisher.admin().once(key, create).await
     })
     .await?;
@@ -165,10 +167,11 @@ pub(in crate::api) async fn create(
 }
 
 /// The answer to a changed key, now and when the request comes again.
-fn twice(changed: &KeyChange<ApiKey>) -> (Value, Value) {
+fn twice(changed: &KeyChange<ApiKey>, warnings: &[String]) -> (Value, Value) {
     let answer = |key: Option<&str>| {
         let pending = changed.pending.as_ref().map(Failure::of);
-        json!(CreatedKey { id: changed.done.id().to_owned(), key: key.map(str::to_owned), pending })
+        let (id, key, warnings) = (changed.done.id().to_owned(), key.map(str::to_owned), warnings.to_vec());
+        json!(CreatedKey { id, key, pending, warnings })
     };
     (answer(Some(changed.done.expose())), answer(None))
 }
@@ -197,7 +200,6 @@ pub(in crate::api) struct RotateKey {
     (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn rotate_key(
-    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,
@@ -223,7 +225,7 @@ pub(in crate::api) async fn rotate(
     caller: Caller,
 ) -> Result<Value, Error> {
     let (answer, _) = detached(async move {
-        let rotate = async { Ok(twice(&publisher.rotate_key(&id, overlap, caller.principal()).await?)) };
+        let rotate = async { Ok(twice(&publisher.rotate_key(&id, overlap, caller.principal()).await?, &[])) };
         publisher.admin().once(key, rotate).await
     })
     .await?;
@@ -237,7 +239,6 @@ pub(in crate::api) async fn rotate(
     (status = 409, description = "Other changes came first"),
 ))]
 pub(in crate::api) async fn revoke_key(
-    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,
@@ -296,7 +297,6 @@ pub(in crate::api) struct CreateAdminKey {
     (status = 409, description = "The Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn create_admin_key(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -339,7 +339,6 @@ pub(in crate::api) async fn create_admin(
     (status = 404, description = "There is no such admin key, or this node does not publish"),
 ))]
 pub(in crate::api) async fn revoke_admin_key(
-    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,

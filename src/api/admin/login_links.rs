@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Publishing,
     gate::Caller,
-    input::{Headers, Input, NoQuery, detached, request_key},
+    input::{Headers, Input, detached, request_key},
 };
 use crate::{
     admin::{AdminRole, login_path},
@@ -46,7 +46,6 @@ pub(in crate::api) struct CreatedLoginLink {
     (status = 409, description = "The Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn create_login_link(
-    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Headers(headers): Headers,

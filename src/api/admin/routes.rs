@@ -1,12 +1,15 @@
 //! What each route of the admin listener needs: the only such table. The gate decides by it, and the OpenAPI
 //! description shows it.
 
-use hyper::Method;
+use std::{collections::HashSet, sync::LazyLock};
+
+use hyper::{Method, http::request::Parts};
 use serde_json::{Value, json};
 
+use super::input::invalid;
 use crate::{
     admin::AdminRole::{self, Admin, Operator, Viewer},
-    api::ops,
+    api::{http::error::Error, ops, router},
 };
 
 /// Routes that need no key, beside the metrics.
@@ -91,6 +94,33 @@ pub(super) fn need(path: Option<&str>, method: &Method, metrics_open: bool) -> O
     let is_open = OPEN.contains(&path) || path == ops::METRICS && metrics_open;
     // A method that the path does not support is answered with those that it does.
     (!is_open).then(|| role(path, method).unwrap_or(Viewer))
+}
+
+/// The routes of the API that have parameters in their query.
+static WITH_QUERY: LazyLock<HashSet<(String, String)>> = LazyLock::new(|| {
+    let document = serde_json::to_value(router::admin_routes().into_openapi()).unwrap_or_default();
+    let operations = document["paths"].as_object().into_iter().flatten().flat_map(|(path, item)| {
+        item.as_object().into_iter().flatten().map(move |(method, operation)| (path, method, operation))
+    });
+    let has_query = |operation: &Value| {
+        operation["parameters"].as_array().into_iter().flatten().any(|parameter| parameter["in"] == "query")
+    };
+    operations
+        .filter(|(.., operation)| has_query(operation))
+        .map(|(path, method, _)| (path.clone(), method.clone()))
+        .collect()
+});
+
+/// Refuses parameters that the route of the API does not have: a request does not pass over one, such as
+/// `?dry_run=true`.
+pub(super) fn refuse_query(path: &str, head: &Parts) -> Result<(), Error> {
+    let is_given = head.uri.query().is_some_and(|query| !query.is_empty());
+    let method = if head.method == Method::HEAD { "get" } else { &head.method.as_str().to_ascii_lowercase() };
+    let is_operation = path.starts_with("/admin/v1/") && role(path, &head.method).is_some();
+    if !is_given || !is_operation || WITH_QUERY.contains(&(path.into(), method.into())) {
+        return Ok(());
+    }
+    Err(invalid("this route has no parameters in its query; those of a change are in the body"))
 }
 
 fn role(path: &str, method: &Method) -> Option<AdminRole> {

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     AdminState, Publishing,
     gate::Caller,
-    input::{Headers, NoQuery, detached, limit, named, request_key},
+    input::{Headers, detached, limit, named, request_key},
     page::{Page, cursor_of_run, time_and_id},
     syncs::{Accepted, Started, twice},
 };
@@ -109,7 +109,6 @@ pub(in crate::api) async fn list_rejected(
     (status = 409, description = "It is not in progress"),
 ))]
 pub(in crate::api) async fn cancel_run(
-    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(run): Path<String>,
@@ -127,7 +126,6 @@ pub(in crate::api) async fn cancel_run(
     (status = 409, description = "Another run took its place, or the Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn approve_run(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -180,7 +178,6 @@ pub(in crate::api) async fn show_operation(
     (status = 400, description = "The id is not one of an operation"),
 ))]
 pub(in crate::api) async fn cancel_operation(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Path(operation): Path<String>,
 ) -> Result<(hyper::StatusCode, Json<OperationView>), Error> {

@@ -8,7 +8,7 @@ use axum::{
 use super::{
     AdminState, Publishing,
     gate::Caller,
-    input::{NoQuery, detached, limit},
+    input::{detached, limit},
     keys::Revoked,
     page::Page,
     sources::ListQuery,
@@ -25,12 +25,11 @@ use crate::{
     (status = 400, description = "A parameter is wrong"),
 ))]
 pub(in crate::api) async fn list_sessions(
-    State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<SessionView>>, Error> {
     let limit = limit(query.limit)?;
-    let mut sessions = state.access.sessions(&publisher).await?;
+    let mut sessions = publisher.admin().sessions().await?;
     sessions.sort_by(|a, b| a.id.cmp(&b.id));
     let sessions = sessions.into_iter().map(|session| (session.id.clone(), session)).collect();
     Ok(Json(Page::by_name(sessions, limit, query.cursor.as_deref())))
@@ -44,7 +43,6 @@ pub(in crate::api) async fn list_sessions(
     (status = 404, description = "There is no such session, or this node does not publish"),
 ))]
 pub(in crate::api) async fn end_session(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -62,7 +60,7 @@ pub(in crate::api) async fn end(
     id: &str,
 ) -> Result<SessionView, Error> {
     let access = state.access.clone();
-    let session = access.sessions(&publisher).await?.into_iter().find(|session| session.id == id);
+    let session = publisher.admin().sessions().await?.into_iter().find(|session| session.id == id);
     let session = session.ok_or_else(|| admin::Error::UnknownSession(id.to_owned()))?;
     let caller = if session.is_own_of(&caller.0) { caller } else { caller.with_role(AdminRole::Admin)? };
     detached(async move {

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AdminState,
-    input::{Input, NoQuery, invalid, limit},
+    input::{Input, invalid, limit},
     page::Page,
 };
 use crate::{
@@ -119,7 +119,6 @@ pub(in crate::api) async fn list_sources(
     (status = 400, description = "The source refuses, or its settings are wrong"),
 ))]
 pub(in crate::api) async fn check_source(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Path(source): Path<String>,
 ) -> Result<Json<SourceCheck>, Error> {
@@ -204,7 +203,6 @@ pub(in crate::api) struct SourceQuery {
     (status = 400, description = "The source refuses, or the body is wrong"),
 ))]
 pub(in crate::api) async fn query_source(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Path(source): Path<String>,
     Input { value, .. }: Input<SourceQuery>,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     AdminState, Publishing,
     gate::Caller,
-    input::{Headers, Input, NoQuery, detached, named, request_key},
+    input::{Headers, Input, detached, named, request_key},
     page::Page,
     sources::{ListQuery, Rows, RowsQuery, section},
     stored::ShownEntry,
@@ -133,7 +133,6 @@ pub(in crate::api) struct Validated {
     (status = 400, description = "The source refuses"),
 ))]
 pub(in crate::api) async fn validate_sync(
-    _query: NoQuery,
     Publishing(publisher): Publishing,
     Path(sync): Path<String>,
 ) -> Result<Json<Validated>, Error> {
@@ -177,7 +176,6 @@ pub(in crate::api) struct StartRun {
     (status = 409, description = "The Idempotency-Key came with another request, or its first request is in progress"),
 ))]
 pub(in crate::api) async fn start_run(
-    _query: NoQuery,
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
@@ -252,7 +250,6 @@ pub(in crate::api) struct Resumed {
     (status = 409, description = "Other announcements came first"),
 ))]
 pub(in crate::api) async fn resume_sync(
-    _query: NoQuery,
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(sync): Path<String>,

@@ -24,7 +24,7 @@ pub(super) async fn list(
     Caller(grant): Caller,
     parameters: Parameters,
 ) -> Result<Html<String>, Refused> {
-    let sessions = state.access.sessions(&state.publisher()?).await?;
+    let sessions = state.publisher()?.admin().sessions().await?;
     let page =
         Page::newest_first(sessions, SESSIONS_SHOWN, parameters.cursor(), |one| (one.created_at, &one.id))?;
     let page = SessionsPage {

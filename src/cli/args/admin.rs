@@ -11,6 +11,9 @@ pub(in crate::cli) enum AdminCommand {
     /// Create, list and revoke admin keys
     #[command(subcommand)]
     Keys(AdminKeysCommand),
+    /// List and end the sessions of browsers
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Print a link that signs a browser in to the console, once, within ten minutes
     LoginLink(CreateLoginLink),
 }
@@ -28,6 +31,28 @@ pub(in crate::cli) enum AdminKeysCommand {
     },
     /// Revoke an admin key; every publisher refuses it within two seconds
     Revoke(RevokeAdminKey),
+}
+
+/// The commands of `larder admin sessions`.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum SessionsCommand {
+    /// List the open sessions with their roles and last use
+    List {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a session; every publisher refuses it within two seconds
+    End(EndSession),
+}
+
+/// `larder admin sessions end`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct EndSession {
+    #[command(flatten)]
+    pub(in crate::cli) actor: ActorArgument,
+    /// The session's id, as `larder admin sessions list` shows it
+    pub(in crate::cli) id: String,
 }
 
 /// `larder admin keys create`

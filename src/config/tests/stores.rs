@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::SECRET;
+use super::{SECRET, places};
 use crate::settings::Environment;
 use crate::{
     config::{Config, Overrides, load_text},
@@ -208,4 +208,12 @@ fn a_printed_store_is_read_again() {
         accepted(&printed, &[]).print().lines().skip(1).collect::<Vec<_>>(),
         printed.lines().skip(1).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn file_of_authorities_in_the_environment_is_readable() {
+    let plain = "[storage]\nurl = \"s3://b\"\n".to_owned();
+    let env = Environment::from_iter([("SSL_CERT_FILE", "/nowhere/ca.pem")]);
+    let faults = load_text(&plain, Path::new("larder.toml"), &env, &Overrides::default()).unwrap_err();
+    assert_eq!(places(&faults), ["SSL_CERT_FILE"], "{faults}");
 }

@@ -130,6 +130,8 @@ async fn commands_that_read_print_the_same_on_a_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_change_a_server() {
     let mut world = World::start().await;
+    let create = ["keys", "create", "--name", "b", "--collection", "later"];
+    assert!(world.remotely(&create).expect(0).stderr.starts_with("warning: no sync is named later; "));
     // Guards leave small collections alone.
     let more = "with recursive n(i) as (select 7 union all select i + 1 from n where i < 30) \
         insert into people (id, name) select i, 'x' from n";

@@ -17,6 +17,10 @@ async fn a_run_is_started_watched_and_listed() {
         let refused = world.refused("POST", &format!("/admin/v1/{target}"), Some(json!({}))).await;
         assert_eq!(refused, (400, "invalid_input".to_owned()), "{target}");
     }
+    for target in ["whoami?role=viewer", "collections/person?version=1"] {
+        let refused = world.refused("GET", &format!("/admin/v1/{target}"), None).await;
+        assert_eq!(refused, (400, "invalid_input".to_owned()), "{target}");
+    }
     let dry = world.run(json!({ "dry_run": true })).await;
     assert_eq!((&dry["kind"], &dry["run"]), (&json!("dry_run"), &Value::Null));
     assert_eq!(dry["result"]["run"]["counts"]["added"], 6);

@@ -295,6 +295,26 @@ async fn of_two_writers_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn change_that_comes_again_with_its_idempotency_key_is_made_once() {
+    let stored = Stored::start().await;
+    let lines = "If-None-Match: *\r\nIdempotency-Key: one\r\n";
+    let first = stored.put_with("sources/crm", &stored.source(), lines).await;
+    let again = stored.put_with("sources/crm", &stored.source(), lines).await;
+    for answer in [&first, &again] {
+        assert_eq!((answer.status, answer.header("etag")), (201, Some("\"1\"")), "{answer:?}");
+    }
+    assert_eq!(first.json(), again.json());
+    assert_eq!(stored.get("sources/crm/versions").await.as_array().unwrap().len(), 1);
+    let other = stored.put_with("sources/other", &stored.source(), lines).await;
+    assert_eq!(refusal(&other), (409, "idempotency_key_reused".to_owned()));
+    // A refused change leaves its key free.
+    let lines = "Idempotency-Key: two\r\n";
+    let refused = stored.put_with("sources/crm", &json!({ "type": "postgres" }), lines).await;
+    assert_eq!(refusal(&refused), (400, "configuration_invalid".to_owned()));
+    assert_eq!(stored.put_with("sources/crm", &stored.source(), lines).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_kept_rotated_and_missed_by_their_source_alone() {
     let mut stored = Stored::start().await;
     stored.create().await;

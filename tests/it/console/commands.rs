@@ -25,7 +25,7 @@ async fn login_link_prints_a_link_that_signs_in_and_is_in_no_log() {
     let here = node.run(&["admin", "login-link", "--role", "viewer", "--url", &format!("{url}/")]).expect(0);
     let variables = [("LARDER_SERVER", &*url), ("LARDER_ADMIN_KEY", &*key)];
     let there = node.run_with(&["admin", "login-link", "--config", "nowhere.toml"], &variables).expect(0);
-    let mut secrets = Vec::new();
+    let (mut secrets, mut visitors) = (Vec::new(), Vec::new());
     for (printed, role, name) in [(here, "viewer", "cli:"), (there, "admin", "first")] {
         let path = printed.stdout.trim().strip_prefix(&url).unwrap_or_else(|| panic!("{printed:?}"));
         let mut visitor = Visitor::at(address);
@@ -36,7 +36,28 @@ async fn login_link_prints_a_link_that_signs_in_and_is_in_no_log() {
         assert_eq!(me["role"], role);
         assert!(me["name"].as_str().unwrap().starts_with(name), "{me}");
         assert_eq!(visitor.sign_in("lra_never").await.status, 403);
-        secrets.extend([token.to_owned(), visitor.cookie.unwrap()]);
+        secrets.extend([token.to_owned(), visitor.cookie.clone().unwrap()]);
+        visitors.push(visitor);
+    }
+    let list = ["admin", "sessions", "list", "--json"];
+    let sessions = node.run(&list).expect(0).json();
+    assert_eq!(node.run_with(&list, &variables).expect(0).json(), sessions);
+    let id_of = |role: &str| {
+        let found = sessions.as_array().unwrap().iter().find(|session| session["role"] == role);
+        found.unwrap_or_else(|| panic!("{sessions}"))["id"].as_str().unwrap().to_owned()
+    };
+    node.run(&["admin", "sessions", "end", &id_of("viewer")]).expect(0);
+    node.run_with(&["admin", "sessions", "end", &id_of("admin")], &variables).expect(0);
+    for mut visitor in visitors {
+        wait_until("the end of the session", async || visitor.get("/admin/v1/whoami").await.status == 401)
+            .await;
+    }
+    assert_eq!(node.run(&list).expect(0).json(), serde_json::json!([]));
+    for ended in [
+        node.run(&["admin", "sessions", "end", "nosuch"]),
+        node.run_with(&["admin", "sessions", "end", "nosuch"], &variables),
+    ] {
+        assert!(ended.expect(2).stderr.ends_with("\n  code: unknown_session\n"));
     }
     let refusals = until("the log of refusals", async || {
         let log = server.log();

@@ -13,21 +13,22 @@ use hyper::{
     header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 pub(in crate::api) use self::routes::{models, sources, syncs};
 use super::{
     AdminState, Publishing,
     gate::Caller,
-    input::{Headers, detached, invalid, named},
+    input::{Headers, detached, invalid, named, request_key},
 };
 use crate::{
     admin::{
-        self, CollectionStatus, EntryView, Expected, Fault, NewStored, Principal, Publisher, StoredChanged,
-        StoredView,
+        self, Admin, CollectionStatus, Configured, EntryView, Expected, Fault, NewStored, Principal,
+        Publisher, StoredChanged, StoredView,
     },
     api::http::error::Error,
-    domain::{CollectionName, StoredName, StoredSection},
+    domain::{CollectionName, Digest, StoredName, StoredSection},
 };
 
 /// How a change is made.
@@ -124,25 +125,45 @@ struct Change {
 }
 
 impl Change {
-    /// Makes the change, and waits until this node has put it in force.
-    async fn make(self, section: StoredSection, name: &str, new: NewStored) -> Result<Response, Error> {
+    /// Makes the change, and waits until this node has put it in force. With the digest of the request's body it is
+    /// made once for an idempotency key.
+    async fn make(
+        self,
+        section: StoredSection,
+        name: &str,
+        new: NewStored,
+        body: Option<Digest>,
+    ) -> Result<Response, Error> {
         let (entry, expected) = (entry(section, name)?, expected(&self.headers.0)?);
-        let Self { state, publishing, caller, dry_run, .. } = self;
-        let changed =
-            change(&state, publishing.0, &entry, new, expected, dry_run, caller.principal()).await?;
-        let (changed, is_applied) = match changed {
-            Ok(changed) => changed,
-            Err(faults) if dry_run => {
-                return Ok(Json(Changed::Checked { is_valid: false, faults }).into_response());
-            }
-            Err(faults) => return Err(admin::Error::ConfigurationInvalid(faults).into()),
+        let Self { state, publishing: Publishing(publisher), caller, headers, dry_run } = self;
+        let route = format!("{} {entry} {expected:?}", new.verb());
+        let key = match body.filter(|_| !dry_run) {
+            Some(body) => request_key(&headers.0, &caller, &route, body)?,
+            None => None,
         };
-        let Some(version) = changed.version else {
-            return Ok(Json(Changed::Checked { is_valid: true, faults: Vec::new() }).into_response());
+        let admin = publisher.admin();
+        let (configured, principal) = (state.configured, caller.0.principal);
+        let act = async move {
+            let changed =
+                apply(&configured, &publisher.admin(), &entry, new, &expected, dry_run, &principal).await;
+            let (is_new, answer) = match changed {
+                Ok((StoredChanged { version: Some(version), is_new }, is_applied)) => {
+                    (is_new, Changed::Stored { name: entry.name, version, is_applied })
+                }
+                Ok(_) => (false, Changed::Checked { is_valid: true, faults: Vec::new() }),
+                Err(admin::Error::ConfigurationInvalid(faults)) if dry_run => {
+                    (false, Changed::Checked { is_valid: false, faults })
+                }
+                Err(error) => return Err(error),
+            };
+            let answer = json!({ "is_new": is_new, "answer": answer });
+            Ok((answer.clone(), answer))
         };
-        let status = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
-        let body = Changed::Stored { name: entry.name, version, is_applied };
-        Ok((status, [(ETAG, tag(version))], Json(body)).into_response())
+        let (mut done, _) = detached(async move { admin.once(key, act).await }).await?;
+        let status = if done["is_new"] == true { StatusCode::CREATED } else { StatusCode::OK };
+        let answer = done["answer"].take();
+        let tag = answer["version"].as_u64().map(|version| [(ETAG, tag(version))]);
+        Ok((status, tag, Json(answer)).into_response())
     }
 }
 
@@ -159,20 +180,31 @@ pub(in crate::api) async fn change(
 ) -> Result<Result<(StoredChanged, bool), Vec<Fault>>, Error> {
     let (configured, entry, principal) = (state.configured.clone(), entry.clone(), principal.clone());
     detached(async move {
-        let (file, admin) = (configured.read().file.clone(), publisher.admin());
-        match admin.change_stored(&*file, &entry, new, &expected, dry_run, &principal).await {
+        let admin = publisher.admin();
+        match apply(&configured, &admin, &entry, new, &expected, dry_run, &principal).await {
             Err(admin::Error::ConfigurationInvalid(faults)) => Ok(Err(faults)),
-            changed => {
-                let changed = changed?;
-                let is_applied = match changed.version {
-                    Some(version) => configured.await_stored(version).await,
-                    None => false,
-                };
-                Ok(Ok((changed, is_applied)))
-            }
+            changed => Ok(Ok(changed?)),
         }
     })
     .await
+}
+
+async fn apply(
+    configured: &Configured,
+    admin: &Admin,
+    entry: &StoredName,
+    new: NewStored,
+    expected: &Expected,
+    dry_run: bool,
+    principal: &Principal,
+) -> Result<(StoredChanged, bool), admin::Error> {
+    let file = configured.read().file.clone();
+    let changed = admin.change_stored(&*file, entry, new, expected, dry_run, principal).await?;
+    let is_applied = match changed.version {
+        Some(version) => configured.await_stored(version).await,
+        None => false,
+    };
+    Ok((changed, is_applied))
 }
 
 /// What the headers say that the change must find.

@@ -46,6 +46,7 @@ macro_rules! routes_of {
             #[utoipa::path(put, path = $path, params(
                 ($name = String, Path), ChangeQuery,
                 ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header),
+                ("Idempotency-Key" = Option<String>, Header),
             ), request_body = Object, responses(
                 (status = 200, description = "It is stored; of a dry run, whether it could be, and every fault", body = Changed),
                 (status = 201, description = "It is new", body = Changed),
@@ -61,10 +62,10 @@ macro_rules! routes_of {
                 Path(name): Path<String>,
                 Query(ChangeQuery { dry_run }): Query<ChangeQuery>,
                 headers: Headers,
-                Input { value, .. }: Input<Map<String, Value>>,
+                Input { value, digest }: Input<Map<String, Value>>,
             ) -> Result<Response, Error> {
                 let change = Change { state, publishing, caller, headers, dry_run };
-                change.make(SECTION, &name, NewStored::Document(value)).await
+                change.make(SECTION, &name, NewStored::Document(value), Some(digest)).await
             }
 
             /// Deletes a stored entry that no other one needs. Its versions are kept.
@@ -86,7 +87,7 @@ macro_rules! routes_of {
                 headers: Headers,
             ) -> Result<Response, Error> {
                 let change = Change { state, publishing, caller, headers, dry_run };
-                change.make(SECTION, &name, NewStored::Deleted).await
+                change.make(SECTION, &name, NewStored::Deleted, None).await
             }
 
             /// The versions of a stored entry, newest first: the last 50, deletions included, without secrets.
@@ -106,6 +107,7 @@ macro_rules! routes_of {
             #[utoipa::path(post, path = $undo, params(
                 ($name = String, Path), ChangeQuery,
                 ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header),
+                ("Idempotency-Key" = Option<String>, Header),
             ), request_body = ToStoredVersion, responses(
                 (status = 200, description = "It is stored; of a dry run, whether it could be, and every fault", body = Changed),
                 (status = 201, description = "It had been deleted", body = Changed),
@@ -121,10 +123,10 @@ macro_rules! routes_of {
                 Path(name): Path<String>,
                 Query(ChangeQuery { dry_run }): Query<ChangeQuery>,
                 headers: Headers,
-                Input { value, .. }: Input<ToStoredVersion>,
+                Input { value, digest }: Input<ToStoredVersion>,
             ) -> Result<Response, Error> {
                 let change = Change { state, publishing, caller, headers, dry_run };
-                change.make(SECTION, &name, NewStored::Version(value.version)).await
+                change.make(SECTION, &name, NewStored::Version(value.version), Some(digest)).await
             }
         }
     };

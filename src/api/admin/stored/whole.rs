@@ -12,7 +12,7 @@ use super::{AdminState, Caller, Publishing};
 use crate::{
     admin::{self, Exported, Fault, Import, ImportOptions, Imported, RotatedSecrets},
     api::{
-        admin::input::{Input, NoQuery, detached, invalid},
+        admin::input::{Input, detached, invalid},
         http::error::Error,
     },
     domain::{StoredName, StoredSection},
@@ -138,7 +138,6 @@ pub(in crate::api) async fn import_configuration(
     (status = 409, description = "Other changes came first"),
 ))]
 pub(in crate::api) async fn rotate_secrets(
-    _query: NoQuery,
     State(state): State<AdminState>,
     publishing: Publishing,
     caller: Caller,
