@@ -35,7 +35,7 @@ impl Publisher {
     ///
     /// # Errors
     /// Those of `act`. Metadata's when the entry cannot be written: then `act` does not run. When only the
-    /// completion fails the outcome stands, and a warning says so.
+    /// completion fails, the action has taken effect, and a warning says so.
     pub(super) async fn audited<T>(
         &self,
         principal: &Principal,

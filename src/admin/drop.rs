@@ -24,8 +24,8 @@ pub struct Dropped {
 }
 
 impl Publisher {
-    /// Drops a collection from the catalog. For readers it is then a collection that does not exist. Publishers
-    /// that still have its sync do not bring it back: that takes a run that an operator requests. A pause stays.
+    /// Drops a collection from the catalog. For readers the collection then does not exist. Publishers
+    /// that still have its sync do not announce it again until an operator requests a run. A pause stays in force.
     ///
     /// # Errors
     /// [`Error::UnknownCollection`], a lease that is held elsewhere.

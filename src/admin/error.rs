@@ -58,7 +58,7 @@ pub enum Error {
     #[error("{0} requested operations are in progress on this node already; wait for one to end")]
     TooManyOperations(usize),
     /// The first request with this key is under way.
-    #[error("a request with this Idempotency-Key is in progress; ask again for its answer")]
+    #[error("a request with this Idempotency-Key is in progress; repeat the request later to get its answer")]
     RequestUnderWay,
     /// The key came with another request.
     #[error("this Idempotency-Key came with another request; use a new key for each request")]

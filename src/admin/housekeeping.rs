@@ -24,7 +24,7 @@ const RUNS_KEPT: usize = 1000;
 const ANNOUNCED_RUNS_KEPT: usize = 100;
 /// Other runs are kept for a year at most.
 const RUNS_DAYS: i64 = 365;
-/// What runs have read is kept as long as one of the runs, and for so many days after its last use: a run that has
+/// The query of a run is kept as long as a run refers to it, and for this many days after its last use: a run that has
 /// just begun may not refer to it yet.
 const QUERY_DAYS: i64 = 1;
 /// Entries of the audit log are kept for two years.
@@ -54,7 +54,7 @@ impl Housekeeper {
         Self { publisher, retention }
     }
 
-    /// One round; `None` when another process is at it.
+    /// Runs one round; returns `None` when another process runs one.
     pub async fn delete_objects(&mut self) -> Result<Option<HousekeepingRound>, Error> {
         let metadata = self.publisher.metadata.clone();
         let holder = format!("pid-{}", std::process::id());
@@ -87,7 +87,7 @@ impl Housekeeper {
         if collections_left > 0 {
             warn!(
                 collections_left,
-                "housekeeping was cut off; the next round begins with the collections left"
+                "housekeeping was cut off; the next round begins with the remaining collections"
             );
         }
         Ok(HousekeepingRound { objects, bytes, collections_left })

@@ -21,10 +21,10 @@ const KEY_OVERLAP_MAX: Duration = Duration::from_hours(365 * 24);
 /// Longest name of a key, in characters.
 const NAME_CHARACTERS_MAX: usize = 100;
 
-/// The name of a key as it is stored.
+/// Trims and checks the name of a key, and returns it as it is stored.
 ///
 /// # Errors
-/// What a name must be.
+/// The rule that the name breaks.
 pub fn check_key_name(name: &str) -> Result<String, String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARACTERS_MAX || name.chars().any(char::is_control) {
@@ -70,30 +70,31 @@ pub struct KeyView {
     pub last_used: BTreeMap<RegionName, DateTime<Utc>>,
 }
 
-/// When a key expires that is valid for `text` from `now`, such as `90d`; never without a text.
+/// Returns when a key expires that is valid from `now` for the duration in `text`, such as `90d`. Without a text the
+/// key never expires.
 ///
 /// # Errors
-/// What to write instead.
+/// A message that says what to write instead.
 pub fn expiry(text: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, String> {
     let Some(text) = text else { return Ok(None) };
     let duration = duration::parse(text)?;
     if duration.is_zero() {
-        return Err("a key must work for longer than no time".to_owned());
+        return Err("the lifetime of a key must be longer than 0s".to_owned());
     }
     let at = TimeDelta::from_std(duration).ok().and_then(|delta| now.checked_add_signed(delta));
-    at.map(Some).ok_or_else(|| format!("{text} is too far away"))
+    at.map(Some).ok_or_else(|| format!("{text} is too far in the future"))
 }
 
-/// How long the old secret of a key works on after its rotation: `text`, such as `24h`.
+/// Parses how long the old secret of a key stays valid after a rotation, such as `24h`.
 ///
 /// # Errors
-/// What to write instead.
+/// A message that says what to write instead.
 pub fn check_overlap(text: &str) -> Result<Duration, String> {
     let overlap = duration::parse(text)?;
     if overlap <= KEY_OVERLAP_MAX {
         Ok(overlap)
     } else {
-        Err("at most 365d; create another key instead".to_owned())
+        Err("the overlap is at most 365d; create another key instead".to_owned())
     }
 }
 
@@ -337,10 +338,10 @@ impl Publisher {
     }
 }
 
-/// Why a change of keys is not announced yet; `None` when it is.
+/// Returns the error that delays the announcement of a change of keys; `None` when the change is announced.
 ///
 /// # Errors
-/// Those that are not the store's, and those of a store that belongs to another publisher.
+/// Errors that are not the store's, and errors of a store that belongs to another publisher.
 pub fn announced_later(outcome: Result<(), Error>) -> Result<Option<Error>, Error> {
     match outcome {
         Ok(()) => Ok(None),

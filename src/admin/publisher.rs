@@ -1,4 +1,4 @@
-//! The publishing side of a process: what the use cases that announce work with.
+//! The publishing side of a process: the use cases that announce, and their dependencies.
 
 use tracing::info;
 
@@ -39,9 +39,9 @@ impl Publisher {
     }
 }
 
-/// With what a publisher announces, and the number of the newest catalog document (0 when there is none). A new
-/// metadata database adopts the store's deployment, a new store gets metadata's, and when both are new the
-/// deployment is created. With `takes_over` another database may publish at present.
+/// Returns the authority with which a publisher announces, and the number of the newest catalog document (0 when there
+/// is none). A new metadata database adopts the store's deployment, a new store gets metadata's, and when both are new
+/// the deployment is created. With `takes_over` another database may publish at present.
 ///
 /// # Errors
 /// `foreign_metadata` when another database publishes; `foreign_catalog` when metadata has announced in another
@@ -57,7 +57,7 @@ pub async fn resolve_authority(
     // A database with which nothing was announced belongs to no store yet.
     let newest = catalog.newest(own.filter(|_| has_announced)).await?;
     let Some(document) = newest else {
-        // A catalog that begins anew would take its followers back to an earlier state.
+        // A new catalog would take the followers of the old one back to an earlier state.
         if own.is_some() && has_announced {
             let (there, known) = ("it is empty", "the metadata database has announced to it");
             return Err(catalog::Error::CatalogLost { found: there.into(), known: known.into() }.into());

@@ -36,8 +36,8 @@ impl Records {
         Self(cache)
     }
 
-    /// Looks `value` up under `index`. An index with hashes is asked for the hash of the value. The audit log gets who
-    /// looked under which index, never the value.
+    /// Looks `value` up under `index`. If the index has hashes, the hash of the value is looked up. The audit log
+    /// records the principal and the index, never the value.
     ///
     /// # Errors
     /// [`Error::NoRecordsHere`], [`Error::NotLoaded`], [`Error::ServedElsewhere`], [`Error::UnknownIndex`],

@@ -50,7 +50,8 @@ pub enum CatalogRepair {
         /// Its number.
         catalog: u64,
     },
-    /// Documents are lost. What the last one says, and metadata knows, was announced under the next free number.
+    /// Documents are lost. The content of the last readable one, and the versions that metadata knows, were announced
+    /// under the next free number.
     AnnouncedAgain {
         /// The new number.
         catalog: u64,
@@ -213,7 +214,10 @@ impl Publisher {
                 Err(error) if error.is_of_object() => error,
                 Err(error) => return Err(error.into()),
             };
-            info!(collection = %name, version = %entry.version, code = error.code(), "a version is not whole");
+            info!(
+                collection = %name, version = %entry.version, code = error.code(),
+                "objects of a version are missing or damaged"
+            );
             let outcome = match self.restore_version(name, entry, copies).await {
                 Ok(()) => self.check_version(name, entry).await,
                 Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! The first rows of models, kept for a short time: a preview that follows a form asks the source once.
+//! The first rows of models, cached for a short time, so that a preview that follows a form reads from the source once.
 
 use std::{
     collections::HashMap,

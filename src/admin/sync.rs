@@ -76,7 +76,7 @@ impl Publisher {
         Ok(SyncOutcome { ended, pause: self.pause_beside(name).await })
     }
 
-    /// The pause of a sync, to be reported beside an outcome that stands without it.
+    /// The pause of a sync, to report with an outcome that does not depend on it.
     pub(super) async fn pause_beside(&self, name: &CollectionName) -> Option<Pause> {
         self.pause(name).await.unwrap_or_default()
     }

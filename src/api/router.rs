@@ -1,6 +1,6 @@
 //! Every path of both listeners.
 //!
-//! A record is answered by a plain call before the router is asked: the router's captures, boxes
+//! Requests for records are answered by a plain call before axum's router runs: the router's captures, boxes
 //! and clones cost as much as the look-up itself. All other paths go through axum.
 
 use std::{sync::Arc, time::Duration};

@@ -46,7 +46,7 @@ async fn kept_document(data_dir: PathBuf) -> Option<crate::domain::catalog::Cata
     blocking::run(move || replica::kept_document(&data_dir)).await.flatten()
 }
 
-/// Does once what a server's housekeeping does each hour; `None` when another process is at it.
+/// Does the hourly housekeeping of a server once; returns `None` when another process does it.
 pub async fn housekeeping(config: &Config, clock: Clock) -> Result<Option<HousekeepingRound>, Error> {
     let process = PublisherProcess::start(config, clock, false).await?;
     let publisher = &process.publisher;

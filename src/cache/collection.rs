@@ -258,8 +258,8 @@ impl Collection {
         Lookup::Unreadable(segment::Error::Corrupt("an index leads to no record"))
     }
 
-    /// Touches what look-ups of `values` will read: then they wait for memory at the same time, not one after the
-    /// other. It has no other effect.
+    /// Prefetches the memory that look-ups of `values` will read, so that the waits for memory overlap. It has no other
+    /// effect.
     pub fn touch<'a>(&self, index: &str, values: impl Iterator<Item = &'a str>) {
         let Some(number) = self.number_of(index) else { return };
         let (definition, index) = (&self.definitions[number], &self.indexes[number]);
@@ -279,9 +279,9 @@ impl Collection {
         self.definitions.iter().position(is_it)
     }
 
-    /// Makes an answer of several look-ups in `answer`, which gets the state that is served. When changes are applied
-    /// meanwhile, the look-ups are made again, a few times: then all records are of the version of that state.
-    /// After that each may be of it or of a later version.
+    /// Calls `answer` with the served state, to build an answer from several look-ups. When changes are applied
+    /// meanwhile, calls it again, `ATTEMPTS_AT_ONCE_MAX` times at most. Without changes during a call, all records are
+    /// of the version of that state. After the last attempt, each may be of that version or of a later one.
     pub fn read_at_once<T>(&self, mut answer: impl FnMut(&Arc<Served>) -> T) -> T {
         let mut attempt = 1;
         loop {

@@ -57,7 +57,7 @@ impl Rule {
         }
     }
 
-    /// By how many the claims that lose grow with one more claim of a value that `others` records claim.
+    /// Returns how many more claims lose when one more record claims a value that `others` records claim.
     fn losers_of_one_more(self, others: usize) -> u64 {
         match (self, others) {
             (_, 0) => 0,

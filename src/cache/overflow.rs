@@ -90,7 +90,7 @@ impl OverflowSet {
         }
     }
 
-    /// Removes `old` and returns whether it was a member. It is none when a newer row of its record is.
+    /// Removes `old` and returns whether it was a member. It is not a member when a newer row of its record is.
     pub(super) fn remove(&mut self, segments: &Segments, old: Location) -> bool {
         let (piece, Ok(at)) = self.position(segments, old) else { return false };
         let members = &mut self.pieces[piece];

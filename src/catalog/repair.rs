@@ -21,7 +21,7 @@ use crate::{
 
 /// Documents tried, from the highest number down, until one can be read.
 const TRIES_MAX: usize = 64;
-/// Numbers by which head may be ahead of the documents and still be believed: eleven days of announcements.
+/// Most numbers by which a head that is trusted may be ahead of the documents: eleven days of announcements.
 const LOST_MAX: u64 = 1_000_000;
 
 /// The last document that can be read.

@@ -76,7 +76,7 @@ pub(super) struct ConfigArguments {
     /// Work on the server whose admin listener has this URL, instead of a configuration file
     #[arg(long, global = true, env = "LARDER_SERVER", value_name = "URL", help_heading = REMOTE)]
     pub(super) server: Option<String>,
-    /// The admin key for --server; better in the environment, where no list of processes shows it
+    /// The admin key for --server; prefer the variable, because lists of processes show flags
     #[arg(
         long,
         global = true,
@@ -203,10 +203,10 @@ pub(super) enum Command {
     Secrets(SecretsCommand),
     /// Print records as they would be served, as JSON lines; rejected rows on stderr
     Preview(Preview),
-    /// Look at a source: whether it answers, its tables, their columns, rows of a query
+    /// Inspect a source: test the connection, list tables and columns, query rows
     #[command(subcommand)]
     Source(SourceCommand),
-    /// List the drivers of ADBC: those that source types need, and those that were found
+    /// List the ADBC drivers that source types need, and those that were found
     Drivers {
         /// Print JSON instead of a table
         #[arg(long)]
@@ -233,7 +233,7 @@ pub(super) enum Command {
     Unpin(Unpin),
     /// Remove a collection: readers get 404, until `larder sync` makes it again
     Drop(Change),
-    /// Let this node's metadata database publish in place of the one that does
+    /// Let this node's metadata database publish in place of the present one
     Takeover(Takeover),
     /// Create, list, rotate and revoke API keys
     #[command(subcommand)]
@@ -241,7 +241,7 @@ pub(super) enum Command {
     /// Manage who may use the admin API and the console: admin keys, sessions, sign-in links
     #[command(subcommand)]
     Admin(AdminCommand),
-    /// Make access tokens
+    /// Mint access tokens, to try out the configuration of an issuer
     #[command(subcommand)]
     Token(TokenCommand),
     /// Show the announced versions, and the version, freshness and lag of every node
@@ -250,7 +250,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Put lost catalog documents, manifests and segments back, as far as this node has copies of them
+    /// Restore lost catalog documents, manifests and segments of which this node has copies
     Repair {
         #[command(flatten)]
         actor: ActorArgument,
@@ -258,7 +258,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Delete objects that no version needs any more; servers that publish do so each hour by themselves
+    /// Delete objects that no version needs any more; a server that publishes does so every hour
     Housekeeping {
         /// Print what was done as JSON
         #[arg(long)]
@@ -281,7 +281,7 @@ pub(super) enum Command {
 /// `larder quickstart`
 #[derive(Debug, Args)]
 pub(super) struct Quickstart {
-    /// Where larder.toml and ./data are created; --config does not count
+    /// The directory in which larder.toml and ./data are created; --config is ignored
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     pub(super) directory: PathBuf,
 }
@@ -362,7 +362,7 @@ pub(super) struct Runs {
     /// List at most this many runs, the newest first
     #[arg(long, default_value_t = 20, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) limit: u64,
-    /// Print what the run has read, and nothing else: the SQL, or the table of a source without SQL
+    /// Print only the SQL that the run has read, or the table of a source without SQL
     #[arg(long, requires = "subject", conflicts_with = "json")]
     pub(super) sql: bool,
     /// List only runs that announced a version, for `rollback` and `pin`
@@ -379,7 +379,7 @@ pub(super) struct Versions {
     /// The collection
     #[arg(value_name = "COLLECTION")]
     pub(super) name: String,
-    /// Look at so many manifests at most, the newest ones
+    /// Read at most this many manifests, the newest first
     #[arg(long, default_value_t = 100, value_name = "MANIFESTS", value_parser = clap::value_parser!(u64).range(1..=VERSIONS_LISTED_MAX as u64))]
     pub(super) limit: u64,
     /// Print JSON instead of a table
@@ -431,7 +431,7 @@ pub(super) struct Pin {
     /// The version that the region serves until it is unpinned
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(super) to: u64,
-    /// The region that stays at this version; `LARDER_REGION` and `[node] region` do not stand in for it
+    /// The region that stays at this version; required even when `LARDER_REGION` or `[node] region` is set
     #[arg(long, value_name = "NAME")]
     pub(super) region: String,
 }
@@ -441,7 +441,7 @@ pub(super) struct Pin {
 pub(super) struct Unpin {
     #[command(flatten)]
     pub(super) change: Change,
-    /// The region that is pinned; `LARDER_REGION` and `[node] region` do not stand in for it
+    /// The region that is pinned; required even when `LARDER_REGION` or `[node] region` is set
     #[arg(long, value_name = "NAME")]
     pub(super) region: String,
 }
@@ -479,7 +479,7 @@ pub(super) struct Audit {
 /// The commands of `larder source`.
 #[derive(Debug, Subcommand)]
 pub(super) enum SourceCommand {
-    /// Connect, and ask for the version and for the columns of the first 20 models that read it
+    /// Connect, and read the version and the columns of the first 20 models of the source
     Check {
         /// The source's name in the configuration
         source: String,
@@ -533,7 +533,7 @@ pub(super) enum SegmentCommand {
 pub(super) struct SegmentCat {
     /// The segment file
     pub(super) file: PathBuf,
-    /// A segment of the base of a change segment, which has the dictionary
+    /// For a change segment: a segment of its base, which has the dictionary
     #[arg(long, value_name = "FILE")]
     pub(super) base: Option<PathBuf>,
 }

@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
 async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> {
     let config = &config;
     if config.server.is_some() && !command.works_on_a_server() {
-        let message = "this command works on this machine alone; leave out --server and LARDER_SERVER";
+        let message = "this command works on this machine only; leave out --server and LARDER_SERVER";
         return Err(Failure::Usage(message.to_owned()));
     }
     match command {

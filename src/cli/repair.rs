@@ -63,7 +63,7 @@ pub(super) async fn housekeeping(config: &ConfigArguments, json: bool) -> Result
     let config = session::load(config)?;
     telemetry::show_warnings();
     let Some(round) = app::housekeeping(&config, Clock::default()).await? else {
-        complain("another process is at it; nothing was deleted");
+        complain("another process does the housekeeping at present; nothing was deleted");
         return Ok(Exit::Superseded);
     };
     if json {

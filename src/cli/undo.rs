@@ -41,7 +41,7 @@ pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> R
             done.from, done.to, done.version
         ))?;
         print(&format!("  {}, data as of {}", counted(done.records, "record"), moment(done.data_as_of)))?;
-        complain(&format!("Its scheduled runs wait until you give `larder resume {name}`."));
+        complain(&format!("Its scheduled runs wait until you run `larder resume {name}`."));
     }
     for region in &done.pinned {
         complain(&format!(
@@ -90,7 +90,7 @@ pub(super) async fn drop(config: &ConfigArguments, arguments: Change) -> Result<
     } else {
         let records = dropped.records.map(|records| format!(", {}", counted(records, "record")));
         print(&format!("{name}: dropped version {}{}", dropped.version, records.unwrap_or_default()))?;
-        complain(&format!("A publisher that still has its sync waits until you give `larder sync {name}`."));
+        complain(&format!("A publisher that still has its sync waits until you run `larder sync {name}`."));
     }
     Ok(Exit::Success)
 }
@@ -141,7 +141,7 @@ fn warn_unknown_region(known: Result<Option<BTreeSet<RegionName>>, String>, regi
         Ok(Some(known)) => known,
         Ok(None) => return,
         Err(error) => {
-            return complain(&format!("warning: whether {region} is a known region cannot be told: {error}"));
+            return complain(&format!("warning: cannot check whether {region} is a known region: {error}"));
         }
     };
     if !known.contains(region) {

@@ -104,8 +104,8 @@ impl Config {
     }
 
     /// The effective configuration as TOML: defaults, file and overrides together. Text from the
-    /// environment stands as `${NAME}`, a password inside a URL as `***`; usable as a file in the
-    /// same directory where nothing is masked.
+    /// environment is printed as `${NAME}`, a password inside a URL as `***`. When nothing is masked, the result can be
+    /// used as a configuration file in the same directory.
     pub fn print(&self) -> String {
         print::print(&self.effective, &self.printable)
     }

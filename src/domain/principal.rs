@@ -7,7 +7,8 @@ const CHARACTERS_MAX: usize = 128;
 /// How the name of who signed in at the identity provider begins.
 const IDENTITY: &str = "oidc:";
 
-/// Who asks for a change: every use case that changes something takes one, and the audit log keeps it.
+/// The actor and address that request a change. Every use case that changes something takes one, and the audit log
+/// records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     name: String,

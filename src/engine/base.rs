@@ -25,7 +25,7 @@ pub(super) struct Base {
     pub(super) manifest: Manifest,
 }
 
-/// What the catalog says of a collection.
+/// The state of a collection in the catalog.
 pub(super) struct Announced {
     /// `None` when the catalog does not have the collection, or when its manifest is lost and the run is to write
     /// everything anew.
@@ -93,7 +93,10 @@ impl Engine {
             Ok(manifest) => Some(Arc::new(Base { sha256: entry.sha256, manifest })),
             Err(error) if may_be_lost && error.is_of_object() => {
                 let code = error.code();
-                warn!(code, collection = %name, %error, "the announced manifest cannot be read; this run writes all records anew");
+                warn!(
+                    code, collection = %name, %error,
+                    "the announced manifest cannot be read; this run writes all records again"
+                );
                 None
             }
             Err(error) => return Err(error.into()),

@@ -1,4 +1,5 @@
-//! What a run starts from and how it writes: decided by comparing the sync with the manifest of its base.
+//! The plan of a run: its base, and whether it writes changes or a new base. It is made by comparing the sync with the
+//! manifest of the base.
 
 use std::sync::Arc;
 

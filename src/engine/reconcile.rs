@@ -46,8 +46,8 @@ impl Engine {
         }
     }
 
-    /// Marks the held run of a sync as superseded, after an announcement. The announcement stands also when
-    /// metadata is down.
+    /// Marks the held run of a sync as superseded, after an announcement. The announcement is valid
+    /// even when metadata is down.
     pub async fn supersede_held(&self, sync: &CollectionName) {
         if let Err(error) = self.metadata.supersede_held(sync).await {
             warn!(%sync, %error, "an earlier held run could not be marked as superseded");

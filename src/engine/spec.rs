@@ -61,8 +61,8 @@ impl SyncSpec {
         Digest::of(&serde_json::to_vec(&self.mapping).expect("a mapping is plain data"))
     }
 
-    /// The configuration, as a manifest has it. The digest is of what decides the announced records and how they
-    /// are served, and so not of guards and schedule. Another build may have another digest.
+    /// The configuration, as a manifest has it. The digest covers the settings that decide the announced records
+    /// and how they are served, but not guards and schedule. Another build may have another digest.
     pub fn configuration(&self) -> Configuration {
         let Self { model, on_delete, serving, compression, increment, .. } = self;
         let mapping = self.mapping_digest();

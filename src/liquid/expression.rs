@@ -175,7 +175,7 @@ impl<'t> Parser<'t> {
         if self.markup.is_at_end() || ends(&mut self.markup) {
             return;
         }
-        self.tolerate(self.fault("what stands here is ignored").hint(hint));
+        self.tolerate(self.fault("this text is ignored").hint(hint));
         while !self.markup.is_at_end() && !ends(&mut self.markup) {
             self.markup.skip();
         }

@@ -194,7 +194,7 @@ impl<'t> Parser<'t> {
             self.note(SyntaxError::new(
                 at,
                 match inside {
-                    Some(inside) => format!("`{name}` stands where `end{inside}` is expected"),
+                    Some(inside) => format!("found `{name}`, expected `end{inside}`"),
                     None => format!("`{name}` closes no block"),
                 },
             ));
@@ -421,7 +421,7 @@ impl<'t> Parser<'t> {
                 "limit" if self.markup.takes(":") => repeat.limit = self.expr(),
                 "cols" if self.markup.takes(":") => repeat.columns = self.expr(),
                 word => {
-                    let fault = SyntaxError::new(at, "what stands here is ignored");
+                    let fault = SyntaxError::new(at, "this text is ignored");
                     self.tolerate(fault.hint("a loop has `reversed`, `limit:` and `offset:`"));
                     if word.is_empty() {
                         self.markup.skip();
@@ -469,7 +469,7 @@ fn unknown_tag(name: &str, at: usize) -> SyntaxError {
                 super::tags().chain(BLOCKS.into_iter().flat_map(|(_, dividers)| dividers.iter().copied())),
             )
         }
-        _ => SyntaxError::new(at, format!("`{name}` stands outside of {}", owners.join(", "))),
+        _ => SyntaxError::new(at, format!("`{name}` is outside of {}", owners.join(", "))),
     }
 }
 

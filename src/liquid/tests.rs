@@ -318,8 +318,8 @@ fn faults_have_places_and_hints_and_come_at_once() {
         ("{% iff id %}", (1, 4), "the tag `iff` is not supported", Some("did you mean `if`?")),
         ("é {{ id", (1, 3), "`{{` is never closed", Some("close it with `}}`")),
         ("{% if id %}", (1, 4), "the block `if` is never closed", Some("close it with {% endif %}")),
-        ("{% if id %}{% endfor %}", (1, 15), "`endfor` stands where `endif` is expected", None),
-        ("{% else %}", (1, 4), "`else` stands outside of if, unless, case, for", None),
+        ("{% if id %}{% endfor %}", (1, 15), "found `endfor`, expected `endif`", None),
+        ("{% else %}", (1, 4), "`else` is outside of if, unless, case, for", None),
         (
             "{% if id = 1 %}{% endif %}",
             (1, 10),
@@ -360,18 +360,18 @@ fn faults_have_places_and_hints_and_come_at_once() {
 #[test]
 fn what_is_no_liquid_is_read_as_ruby_reads_it_and_noted() {
     for (text, expected, place, message) in [
-        ("{{ id upcase }}", "12345", (1, 7), "what stands here is ignored"),
-        ("{{ id | plus: 1 2 }}", "12346", (1, 17), "what stands here is ignored"),
+        ("{{ id upcase }}", "12345", (1, 7), "this text is ignored"),
+        ("{{ id | plus: 1 2 }}", "12346", (1, 17), "this text is ignored"),
         ("{{ 'a }}", "", (1, 4), "a quote is never closed"),
         ("{{ profile['a' }}", r#"{"city"=>"Oslo"}"#, (1, 11), "`[` is never closed"),
         ("{{ (id) }}", "12345", (1, 7), "`..` is expected"),
         ("{% if (id > 3) %}a{% endif %}", "", (1, 11), "a condition has no parentheses"),
         ("{{ profile&a.city }}", "Oslo", (1, 11), "the end of the value is expected"),
-        ("{% if id && nope %}a{% endif %}", "a", (1, 10), "what stands here is ignored"),
-        ("{% for i in (1..2) x %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),
+        ("{% if id && nope %}a{% endif %}", "a", (1, 10), "this text is ignored"),
+        ("{% for i in (1..2) x %}{{ i }}{% endfor %}", "12", (1, 20), "this text is ignored"),
         ("{{ }}", "", (1, 4), "a value is expected"),
-        ("{% if nope %}a{% else if id %}b{% endif %}", "b", (1, 23), "what stands here is ignored"),
-        ("{% for i in (1..2) limt: 1 %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),
+        ("{% if nope %}a{% else if id %}b{% endif %}", "b", (1, 23), "this text is ignored"),
+        ("{% for i in (1..2) limt: 1 %}{{ i }}{% endfor %}", "12", (1, 20), "this text is ignored"),
     ] {
         assert_eq!(render(text).unwrap(), expected, "{text}");
         let warnings = bound(text).unwrap().warnings();

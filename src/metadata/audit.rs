@@ -16,7 +16,7 @@ pub const AUDIT_LISTED_MAX: usize = 1000;
 
 /// The detail of an action whose outcome was not recorded: its process was killed, or metadata was gone by
 /// then.
-pub const AUDIT_UNFINISHED: &str = "begun; how it ended was not written down";
+pub const AUDIT_UNFINISHED: &str = "started; outcome not recorded";
 
 /// One action.
 #[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,12 +28,12 @@ const STATEMENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// SQLite's clock in microseconds (its resolution is milliseconds).
 const SQLITE_NOW: &str = "cast(unixepoch('subsec') * 1000000 as integer)";
 
-/// A pool of either database, which counts what it is asked.
+/// A pool of either database, which counts what it is query_count.
 #[derive(Debug, Clone)]
 pub(super) struct Database {
     pub(super) connections: Connections,
     /// Statements outside of transactions, and transactions.
-    asked: Arc<AtomicU64>,
+    query_count: Arc<AtomicU64>,
 }
 
 /// The connections of a pool.
@@ -51,16 +51,16 @@ pub(super) enum Transaction {
 
 impl Database {
     pub(super) fn new(connections: Connections) -> Self {
-        Self { connections, asked: Arc::default() }
+        Self { connections, query_count: Arc::default() }
     }
 
     /// Statements outside of transactions, and transactions, of this pool so far.
-    pub(super) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
+    pub(super) fn query_count(&self) -> u64 {
+        self.query_count.load(Ordering::Relaxed)
     }
 
     fn connections(&self) -> &Connections {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.query_count.fetch_add(1, Ordering::Relaxed);
         &self.connections
     }
 

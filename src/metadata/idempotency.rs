@@ -59,7 +59,7 @@ impl Metadata {
         Ok(row.text_or_null("answer")?.map_or(Claim::UnderWay, Claim::Answered))
     }
 
-    /// Stores the answer to a request that was claimed; a longer one than 4 KiB is none.
+    /// Stores the answer to a request that was claimed; an answer of more than 4 KiB is not kept.
     pub async fn answer_request(&self, holder: &str, name: &str, answer: &str) -> Result<(), Error> {
         let answer = Some(answer).filter(|answer| answer.len() <= TEXT_BYTES_MAX).unwrap_or("null");
         let update =

@@ -97,7 +97,7 @@ impl Metadata {
 
     /// Statements and transactions that this handle and its clones have run so far.
     pub fn statements(&self) -> u64 {
-        self.database.asked()
+        self.database.query_count()
     }
 
     /// Closes the pool once running statements have ended. The next call of every clone fails.

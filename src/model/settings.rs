@@ -149,7 +149,7 @@ fn origin(section: &Section<'_>, source: Option<&Source>, known: &Known<'_>) -> 
         [one] => one,
         [.., (_, last)] => {
             let keys: Vec<String> = ORIGINS.iter().map(|key| format!("`{key}`")).collect();
-            return last.fail("comes beside another query", format!("keep one of {}", keys.join(", ")));
+            return last.fail("conflicts with another query", format!("keep one of {}", keys.join(", ")));
         }
     };
     if *key != "table" {

@@ -30,7 +30,7 @@ pub(crate) enum Error {
     #[error("{address} closed the connection before any answer ({step})")]
     Closed { address: String, step: &'static str },
     /// The answer is not that of a Postgres server.
-    #[error("wrong protocol on the port: what listens on {address} speaks {}", spoken.unwrap_or("another protocol than that of Postgres"))]
+    #[error("wrong protocol on the port: the server at {address} speaks {}", spoken.unwrap_or("another protocol than that of Postgres"))]
     OtherProtocol {
         address: String,
         /// `None` when it is not known.

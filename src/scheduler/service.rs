@@ -251,8 +251,8 @@ impl SyncLoop {
         polled.ok().flatten()
     }
 
-    /// Whether `invocation` has built the sync's model. When that cannot be told, a run is due, which fails with the
-    /// reason.
+    /// Whether `invocation` has built the sync's model. Returns true on an error: the run that is then due fails with
+    /// the reason.
     async fn is_built_by(&self, project: &DbtProject, invocation: &Invocation) -> bool {
         let spec = &self.sync.spec;
         spec.model.is_built_by(project, invocation, &spec.collection).await.unwrap_or(true)

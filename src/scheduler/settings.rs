@@ -90,8 +90,10 @@ fn schedule(section: &Section<'_>, services: &Services) -> Option<Schedule> {
         [(_, item)] if matches!(item.node.value, Value::Table(_)) => table(item, timezone),
         [(_, item)] => words(item),
         [] => section.fail("has no schedule", HINT.to_owned()),
-        [(first, _), .., (_, last)] => last
-            .fail(format!("comes beside `{first}`"), "keep one of `schedule`, `cron` and `after`".to_owned()),
+        [(first, _), .., (_, last)] => last.fail(
+            format!("conflicts with `{first}`"),
+            "keep one of `schedule`, `cron` and `after`".to_owned(),
+        ),
     }
 }
 

@@ -86,12 +86,12 @@ impl SecretKeys {
         newest.is_some_and(|(id, _)| encrypted.split_once(':').is_some_and(|(by, _)| by == id))
     }
 
-    /// What is wrong when a key is needed that is not there.
+    /// Returns the error for a missing key: the problem with the keys, else `otherwise`.
     fn missing(&self, otherwise: Error) -> Error {
         self.problem.clone().map_or(otherwise, Error::Unusable)
     }
 
-    /// Seals a secret that is stored at `place`.
+    /// Encrypts a secret that is stored at `place`.
     ///
     /// # Errors
     /// [`Error::NoKey`], [`Error::Unusable`].

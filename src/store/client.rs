@@ -11,8 +11,8 @@ use super::{
     settings::{Location, Service},
 };
 
-/// Bound of a request for a small document, and of the first answer to a larger one: far above a
-/// slow store's tail, and a follower that waits longer does better to ask again.
+/// Timeout of a request for a small document, and of the first answer to a larger one. It is far above the tail latency
+/// of a slow store; after it, a follower repeats the request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound between two pieces of a large object: a connection that is silent for longer is dead.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(20);

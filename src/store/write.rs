@@ -11,9 +11,9 @@ use super::{
     error::Error,
 };
 
-/// Bound of an upload, besides the time that its bytes take at [`UPLOAD_RATE_MIN`].
+/// Timeout of an upload, in addition to the time that its bytes take at [`UPLOAD_RATE_MIN`].
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// The slowest link that is waited for, in bytes a second.
+/// The slowest upload that does not time out, in bytes a second.
 const UPLOAD_RATE_MIN: u64 = 512 * 1024;
 /// Largest object put in one request; larger ones go in parts, so that a slow link repeats little of them.
 const PUT_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -270,7 +270,7 @@ async fn commands_warn_of_templates_that_are_probably_not_meant() {
             "the template of `silent` prints nothing: its output is always empty",
             "the template of `misspelt` reads `frist_name`, which is no column and always empty; did you mean \
              `first_name`? (line 1, column 4)",
-            "the template of `lax` is read as Shopify's Liquid reads it: what stands here is ignored; put `|` before \
+            "the template of `lax` is read as Shopify's Liquid reads it: this text is ignored; put `|` before \
              a filter",
             "the template of `clock` reads 'now', which is the start of each run",
         ] {
@@ -378,7 +378,7 @@ async fn templates_that_do_not_parse_stop_every_command() {
                 "tier",
                 "the filter `upcas` is not supported (line 1, column 9)\n{{ id | upcas }}\n        ^\n  hint: did you mean `upcase`?",
             ),
-            (2, "address.label", "`endfor` stands where `endif` is expected (line 2, column 22)"),
+            (2, "address.label", "found `endfor`, expected `endif` (line 2, column 22)"),
             (5, "open", "`{{` is never closed (line 1, column 3)"),
             (6, "what", "the tag `render` is not supported (line 1, column 4)"),
             (7, "kind.as", "\"integer\" is not one of \"string\", \"number\", \"json\""),

@@ -294,7 +294,7 @@ async fn what_a_file_alone_shows_needs_no_connection() {
         (model("sql = \" ; \""), ["larder.toml:6:7  models.people.sql: is empty", "select"]),
         (
             model("sql = \"select 1\"\ntable = \"people\""),
-            ["models.people.table: comes beside another query", "keep one of"],
+            ["models.people.table: conflicts with another query", "keep one of"],
         ),
         (model(""), ["models.people: has no query", "sql_file"]),
         (

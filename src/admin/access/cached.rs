@@ -10,9 +10,10 @@ use tracing::warn;
 
 use crate::metadata::Error;
 
-/// How long entries that were read are used: a revoked key or ended session is refused that soon by every publisher.
+/// Longest time that entries are used before they are read again. Every publisher refuses a revoked key or an ended
+/// session after this time.
 const FRESH: Duration = Duration::from_secs(1);
-/// Longest time that metadata may take. The entries that were read last count meanwhile.
+/// Longest time that a read may take. After it the entries of the last successful read stay in use.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Entries by id.
@@ -24,7 +25,7 @@ pub(super) struct Cached<T> {
     /// The kind, for the log.
     kind: &'static str,
     id: fn(&T) -> &String,
-    /// What was read last, and when. The caller that holds the lock reads; others find its result.
+    /// The result of the last read, and its time. The caller that holds the lock reads; others find its result.
     known: Mutex<Option<(Instant, Entries<T>)>>,
 }
 
@@ -33,8 +34,9 @@ impl<T> Cached<T> {
         Self { kind, id, known: Mutex::new(None) }
     }
 
-    /// The entries, a second old at most; read again when none has this id, which may have been created just now.
-    /// The last ones that could be read if metadata does not answer; `None` before the first.
+    /// Returns the entries, a second old at most. Reads them again when none has this id, because it may have been
+    /// created just now. If metadata does not answer, returns those of the last successful read, or `None`
+    /// before the first one.
     pub(super) async fn holding<F>(&self, id: &str, read: impl Fn() -> Option<F>) -> Option<Entries<T>>
     where
         F: Future<Output = Result<Vec<T>, Error>>,
@@ -61,9 +63,9 @@ impl<T> Cached<T> {
                     *known = Some((Instant::now(), Arc::new(entries.collect())));
                 }
                 Ok(Err(error)) => {
-                    warn!(code = error.code(), %error, "cannot read {kind}; those that were read before count");
+                    warn!(code = error.code(), %error, "cannot read {kind}; using those of the last read");
                 }
-                Err(_) => warn!("cannot read {kind} in time; those that were read before count"),
+                Err(_) => warn!("cannot read {kind} in time; using those of the last read"),
             }
         }
         known.as_ref().map(|(_, entries)| Arc::clone(entries))

@@ -240,7 +240,7 @@ impl Access {
         if let (Some(publisher), true) = (publisher, session.used_at + USE_NOTED <= now)
             && let Err(error) = publisher.metadata.touch_session(id, now).await
         {
-            warn!(code = error.code(), %error, "the use of a session cannot be noted; it may end early");
+            warn!(code = error.code(), %error, "cannot record the use of a session; the session may end early");
         }
         Ok(Grant {
             principal: principal(&session, address),

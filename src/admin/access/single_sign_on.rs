@@ -40,12 +40,12 @@ pub struct BegunSignIn {
     pub lifetime: Duration,
 }
 
-/// What the identity provider sends the browser back with.
+/// The parameters with which the identity provider redirects the browser back.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderAnswer {
     /// The code; empty if it has refused.
     pub code: String,
-    /// What says to which sign-in it belongs.
+    /// Identifies the sign-in that the answer belongs to.
     pub state: String,
     /// Why it has refused; empty if it has not.
     pub error: String,
@@ -93,11 +93,11 @@ impl Access {
         Ok(Some(BegunSignIn { url, cookie: pending.cookie(), lifetime: PendingSignIn::lifetime() }))
     }
 
-    /// Begins a session by the provider's answer, which a browser at `address` brings; the page that it leads to.
+    /// Begins a session from the provider's answer, which a browser at `address` sends. Returns the page to show next.
     ///
     /// # Errors
-    /// The refusal, which is logged, audited and counted as a failed sign-in; that the provider cannot be used; or
-    /// metadata's.
+    /// A refusal, which is logged, audited and counted as a failed sign-in; a provider that cannot be used; or an error
+    /// of metadata.
     pub async fn sign_in_by_provider(
         &self,
         publisher: &Publisher,

@@ -58,7 +58,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// Admits a request when its route needs no key, or its key has the role that the route needs. A path or method that
-/// does not exist needs a key, too: what exists is not told to strangers.
+/// does not exist needs a key, too, so that answers do not reveal to strangers which paths exist.
 pub(in crate::api) async fn admit(
     State(state): State<AdminState>,
     request: Request,

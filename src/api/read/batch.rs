@@ -1,7 +1,7 @@
 //! Many records by values of one index: `POST /v1/collections/{collection}/records/{index}/batch`.
 //!
-//! The answer is made whole before its first byte is sent, since its status tells whether it became too large, and all of
-//! its records should be of one version. Its limit bounds what that takes; the listener sends it piece by piece.
+//! The whole answer is built before its first byte is sent: the status depends on its size, and all of its records must
+//! be of one version. The size limit of an answer bounds the memory; the listener sends it piece by piece.
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashSet;
@@ -120,7 +120,7 @@ impl Batch<'_> {
             let is_found = self.find(value, &mut record)?;
             let member = value.len() + record.len() + MEMBER_BYTES;
             if answer.capacity() - answer.len() < member {
-                // Room for the others, which are of about the same size: growing step by step copies twice as much.
+                // Reserves space for the others, which have about this size: growth in steps copies twice as much.
                 answer.reserve(member.saturating_mul(values.len() - at).min(ANSWER_BYTES_MAX));
             }
             match (is_found, &composition) {

@@ -44,7 +44,7 @@ impl Http {
         let request = request.map_err(|_| Unanswered("an address of its settings is no URL".to_owned()))?;
         let host = request.url().host_str().unwrap_or_default().to_owned();
         if !is_secure(request.url()) {
-            return Err(Unanswered(format!("{host} would be asked over neither https nor loopback")));
+            return Err(Unanswered(format!("the URL of {host} is neither https nor on loopback")));
         }
         let failed = |error: &reqwest::Error| Unanswered(format!("{host} {}", explained(error)));
         let mut answer = self.0.execute(request).await.map_err(|error| failed(&error))?;

@@ -122,7 +122,7 @@ impl Issuer {
             .then_some((begin - leeway, exp + leeway))
     }
 
-    /// What the token opens: what its issuer may open, as far as its claims do not bind it. `None` if a claim is
+    /// Returns the grant of a token: the grant of its issuer, narrowed by the claims. `None` if a claim is
     /// missing or contradicts the configuration.
     fn grant(&self, claims: &Claims) -> Option<Grant> {
         let TokenSettings { scope, indexes, fields, record_index, included, .. } = &self.settings;

@@ -127,7 +127,7 @@ pub(crate) fn read_all(section: &Section<'_>, dir: &Path) -> Option<Vec<TokenSet
 fn read(section: &Section<'_>, name: &str, dir: &Path) -> Option<TokenSettings> {
     let issuer = section.need("issuer", "write the claim iss of its tokens");
     let issuer = issuer.and_then(|item| item.printable_word());
-    let audience = section.need("audience", "write a claim aud that is for this deployment");
+    let audience = section.need("audience", "write the claim aud that tokens for this deployment have");
     let audience = audience.and_then(|item| item.printable_word());
     let algorithms =
         section.need("algorithms", "write algorithms = [\"ES256\"], or those that the issuer uses");
@@ -180,7 +180,7 @@ fn scope(section: &Section<'_>) -> Option<Scope> {
         (None, true) => Some(Scope::AllCollections),
         (Some(_), true) => section.fail("has both collections and all_collections", None),
         (None, false) => section.fail(
-            "does not say which collections its tokens open",
+            "does not say which collections its tokens give access to",
             "write collections = [\"customer\"], or all_collections = true".to_owned(),
         ),
     }
@@ -230,7 +230,7 @@ fn key_source(section: &Section<'_>, algorithms: Option<&[Algorithm]>, dir: &Pat
     let (Some(keys), None) = (given.next(), given.next()) else {
         return section.fail(
             "needs exactly one of secret, public_key_file, jwks_file, jwks_url",
-            "they say which keys its tokens are verified with".to_owned(),
+            "it names the keys that verify the issuer's tokens".to_owned(),
         );
     };
     let algorithms = algorithms?;

@@ -34,8 +34,8 @@ pub(super) enum Outcome {
     /// Another document has its number, and this process must not build on it. Or the store refuses to write it, each
     /// time that it was put.
     Refused(Arc<Error>),
-    /// The process was told to end before the outcome was known, or slept longer than documents, or the objects
-    /// of this one, are retained.
+    /// The process began to shut down before the outcome was known. Or it was suspended for longer than documents, or
+    /// the objects of this one, are retained.
     Unknown,
 }
 

@@ -12,8 +12,8 @@ use crate::{
     store::{Path, StoredObject},
 };
 
-/// Manifests and segments known at the same time, over all collections: about 200 MB. They are as many as 1,000
-/// collections have that change every minute. Beyond it all are forgotten and read again.
+/// Manifests and segments that are cached, over all collections: about 200 MB, enough for 1,000 collections that change
+/// every minute. Beyond this number the cache is cleared, and manifests are read again.
 pub(super) const KNOWN_MAX: usize = 4_000_000;
 
 /// A manifest (without a number), or a segment of a run.

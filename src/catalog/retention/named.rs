@@ -1,4 +1,4 @@
-//! What the catalog refers to now, and has referred to since a time.
+//! The objects that the catalog references now, or has referenced since a given time.
 //!
 //! Three kinds of documents show it: the newest one; the one that was in force at that time; and for each document
 //! since then that ended a pin or dropped a collection, the one before it. Versions only rise, so every version that

@@ -27,7 +27,7 @@ pub(in crate::cli) enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Give a key a new secret, printed once; the old one works for a time
+    /// Give a key a new secret, printed once; the old one works for the time of --overlap
     Rotate(RotateKey),
     /// Revoke a key; refused everywhere within two poll intervals
     Revoke(RevokeKey),
@@ -67,7 +67,8 @@ pub(in crate::cli) struct KeyLimitArguments {
     /// A field that the key may not read; may be given several times
     #[arg(long = "without-field", value_name = "PATH")]
     pub(in crate::cli) without_fields: Vec<FieldPath>,
-    /// A field that the key may read in one collection, where `--field` and `--without-field` do not apply then: `customer:full_name`; may be given several times
+    /// A field that the key may read in one collection, as in `customer:full_name`; `--field` and `--without-field`
+    /// then do not apply to that collection; may be given several times
     #[arg(long = "field-of", value_name = "COLLECTION:PATH", value_parser = field_of)]
     pub(in crate::cli) fields_of: Vec<FieldOf>,
     /// A field that the key may not read in one collection; may be given several times
@@ -79,7 +80,7 @@ pub(in crate::cli) struct KeyLimitArguments {
     /// Requests a second on one node, instead of `server.key_requests_per_second_max`
     #[arg(long, value_name = "REQUESTS", value_parser = rate())]
     pub(in crate::cli) requests_per_second: Option<u64>,
-    /// Requests at once after a pause; as many as a second has without it
+    /// Requests at once after a pause; by default as many as --requests-per-second
     #[arg(long, value_name = "REQUESTS", requires = "requests_per_second", value_parser = rate())]
     pub(in crate::cli) burst: Option<u64>,
     /// Answer a request over the rate like a miss instead of 429, for callers that take 429 for a broken host
@@ -108,7 +109,7 @@ pub(in crate::cli) struct RotateKey {
     pub(in crate::cli) actor: ActorArgument,
     /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
     pub(in crate::cli) id: String,
-    /// How long the old secret works on: 24h, 7d; 0s ends it at once
+    /// How long the old secret stays valid: 24h, 7d; 0s ends it at once
     #[arg(long, value_name = "DURATION", value_parser = check_overlap)]
     pub(in crate::cli) overlap: Duration,
 }
@@ -135,7 +136,7 @@ pub(in crate::cli) struct MintToken {
     /// The issuer: NAME of [tokens.NAME]
     #[arg(value_name = "NAME")]
     pub(in crate::cli) issuer: String,
-    /// The claim sub: the value of the record that the token opens
+    /// The claim sub: the index value of the record that the token gives access to
     #[arg(long, value_name = "VALUE")]
     pub(in crate::cli) subject: Option<String>,
     /// A collection that the token is bound to; may be given several times
@@ -147,7 +148,7 @@ pub(in crate::cli) struct MintToken {
     /// A field that the token is bound to; may be given several times
     #[arg(long = "field", value_name = "PATH")]
     pub(in crate::cli) fields: Vec<FieldPath>,
-    /// A field that the token does not open; may be given several times
+    /// A field that the token does not give access to; may be given several times
     #[arg(long = "without-field", value_name = "PATH")]
     pub(in crate::cli) without_fields: Vec<FieldPath>,
     /// How long the token is valid

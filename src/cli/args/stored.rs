@@ -20,7 +20,7 @@ pub(in crate::cli) struct Import {
     #[command(flatten)]
     pub(in crate::cli) actor: ActorArgument,
     // `file` is the id of --config.
-    /// The file; of its sections `[sources]`, `[models]`, `[syncs]` and their `[defaults]` count
+    /// The file; only its sections `[sources]`, `[models]`, `[syncs]` and their `[defaults]` are used
     #[arg(value_name = "FILE")]
     pub(in crate::cli) path: PathBuf,
     /// Only show the difference
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Import {
     /// Also delete stored entries that the file does not have
     #[arg(long)]
     pub(in crate::cli) prune: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, conflicts_with = "dry_run")]
     pub(in crate::cli) yes: bool,
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Config {
-    /// Adds the keys that the defaults of the other file give an entry, where those of this one do not give the same.
+    /// Adds to each entry the defaults of the other file that differ from the defaults of this one.
     pub(super) fn adopt_entries(&self, import: &Import) -> Adopted {
         let own = self.effective.root.table("defaults").cloned().unwrap_or_default();
         let theirs = Filled::new(import, &defaults_of(import));

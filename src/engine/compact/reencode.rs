@@ -168,7 +168,7 @@ impl Reencoding<'_> {
     }
 }
 
-/// Takes the parts of each piece from the thread whose turn it is. The first thread without one has none to come.
+/// Takes the parts of each piece from the thread whose turn it is. When a thread ends without a part, no piece remains.
 fn write_parts(
     parts: &[Receiver<Parts>],
     mut write: impl FnMut(&Segment, u32, &[u8]) -> Result<(), Error>,

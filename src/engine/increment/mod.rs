@@ -1,8 +1,9 @@
 //! Increments: runs that read only the rows from a cursor on, between runs that read the whole model.
 //!
 //! An increment puts the records of its rows, and removes those whose row says that it is deleted; every other record
-//! stays. Whatever makes unread rows yield other records has the whole model read: another mapping, query, source or
-//! column, another base, a rollback to a version without a cursor. The cursor is part of the manifest.
+//! stays. A run reads the whole model when unread rows may yield other records: after a change of mapping, query,
+//! source or column, with another base, or after a rollback to a version without a cursor. The cursor is part of the
+//! manifest.
 
 mod settings;
 

@@ -31,7 +31,7 @@ pub(in crate::engine) fn read_table(
             }
             return Ok((read.table, read.codec));
         }
-        warn!(%collection, "the local table of served records does not fit its manifest and is made anew");
+        warn!(%collection, "the local table of served records does not fit its manifest and is rebuilt");
         reader.tables.delete(collection);
     }
     let empty = TableFile {

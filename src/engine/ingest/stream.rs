@@ -53,8 +53,8 @@ impl Comparison {
         (input, Self { plan, reader, data_as_of, progress, bytes_max, dry_run })
     }
 
-    /// Takes all batches. Blocks. `ended` reports that the input came to its end: a stream that was cut must
-    /// not be taken for a short one.
+    /// Processes all batches. Blocks. `ended` reports that the input was complete: a stream that was cut off must
+    /// not be mistaken for a short one.
     pub(super) fn run(
         mut self,
         batches: mpsc::Receiver<RowBatch>,

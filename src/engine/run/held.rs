@@ -46,7 +46,7 @@ impl HeldResult {
 
 impl Engine {
     /// The held run of the sync, if it was compared with the present base and made with the present mapping and
-    /// serving settings: what it has published is what this run would publish if the model is as it was.
+    /// serving settings. Then this run would publish the same, unless the model has changed.
     pub(super) async fn held_before(&self, plan: &RunPlan) -> Result<Option<HeldResult>, Error> {
         let spec = &plan.spec;
         let held = self.metadata.held_run(&spec.collection).await?;
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Whether `prepared`, which has written nothing, would announce the same records as `held` and lists the same
-    /// rejected rows. When that cannot be found out, its result counts as another one.
+    /// rejected rows. When that cannot be determined, its result counts as different.
     pub(super) async fn is_same_result(&self, held: &HeldResult, prepared: &PreparedRun) -> bool {
         let Some(Unpublished { manifest, sum }) = &prepared.unpublished else { return false };
         if held.record.counts != prepared.counts || !is_like(&held.manifest, manifest) {
@@ -105,7 +105,7 @@ impl Engine {
     }
 }
 
-/// Whether two manifests differ only in what two runs of the same result differ in.
+/// Whether two manifests differ only in values that differ between any two runs with the same result.
 fn is_like(one: &Manifest, other: &Manifest) -> bool {
     let Manifest { run_id, created_at, data_as_of, version, .. } = *other;
     let (segments, mut cursor) = (other.segments.clone(), one.cursor.clone());
@@ -117,8 +117,8 @@ fn is_like(one: &Manifest, other: &Manifest) -> bool {
     Manifest { version, run_id, created_at, data_as_of, segments, cursor, ..one.clone() } == *other
 }
 
-/// The rejected rows that a run lists, in an order of their own. The list of a reason that is full is a sample, and left
-/// out, and so are conflicts, which follow from the records: a run that writes nothing lists none.
+/// The rejected rows that a run lists, by reason, sorted. A full list is only a sample and is left out. Conflicts are
+/// left out, too: they follow from the records, and a run that writes nothing lists none.
 fn whole_lists(rows: &[RejectedRow]) -> BTreeMap<&str, Vec<Place<'_>>> {
     let mut lists = BTreeMap::<_, Vec<_>>::new();
     for RejectedRow { reason, field, primary_key } in rows {

@@ -104,7 +104,7 @@ impl Engine {
                 return Ok(outcome);
             }
             let next = self.announced_or_lost(name, request.accept).await;
-            // What a rollback or a drop undid meanwhile must not come back.
+            // The retry must not announce again data that a rollback or a drop has removed meanwhile.
             if next.as_ref().ok().map(Announced::control) != before {
                 return Ok(self.stopped(outcome, next).await);
             }

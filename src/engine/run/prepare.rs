@@ -146,7 +146,7 @@ impl Engine {
                 self.compare(&planned, true).await?
             };
             let is_for_same = prepared.hold.as_ref().is_some_and(|hold| held.is_for(hold));
-            // What `larder approve` announces is what the output of an operator's run has shown.
+            // `larder approve` must announce exactly the result that an operator's run has shown.
             if is_for_same && (is_scheduled || self.is_same_result(&held, &prepared).await) {
                 return Ok(PreparedRun { held_before: Some(held.record.id), ..prepared });
             }
@@ -218,7 +218,7 @@ impl Engine {
     }
 
     /// Whether a segment of the base is gone or damaged, both here and in the store. Then no run can be
-    /// compared with it; one that accepts this writes everything anew.
+    /// compared with the base; a run with `--accept` writes all records again.
     async fn is_lost(&self, base: &Base) -> Result<bool, Error> {
         let collection = &base.manifest.collection;
         for segment in &base.manifest.segments {
@@ -226,7 +226,10 @@ impl Engine {
                 Ok(_) => {}
                 Err(error) if error.is_object_lost() => {
                     let code = error.code();
-                    warn!(code, %collection, %error, "the announced records cannot be read; this run writes all records anew");
+                    warn!(
+                        code, %collection, %error,
+                        "the announced records cannot be read; this run writes all records again"
+                    );
                     return Ok(true);
                 }
                 Err(error) => return Err(error.into()),

@@ -58,7 +58,7 @@ fn described(item: &Item<'_>, model: &ModelColumns) -> Option<Described> {
     let section = item.section()?;
     let columns = section.read("columns", |item| item.list(|item| model.read(item)));
     let column = if section.has("columns") {
-        section.refuse("column", "comes beside `columns`", "keep one of them".to_owned());
+        section.refuse("column", "conflicts with `columns`", "keep one of them".to_owned());
         let is_alone = !section.has("column");
         columns.clone().flatten().filter(|_| is_alone).map(|columns| columns.join(","))
     } else {

@@ -63,7 +63,7 @@ impl<T: Target> Replica<T> {
             None => self.problem = None,
         }
         if let Some(error) = &problem {
-            tracing::warn!(code = error.code(), %error, "head of the catalog is of no use; following document by document");
+            tracing::warn!(code = error.code(), %error, "cannot use the catalog head; following document by document");
             self.raise_problem(error);
         }
         // Without a usable head, later documents may be lost, and keys revoked in them.

@@ -24,7 +24,7 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let took = "Time that sync runs took";
-        let restarts = "Restarts of a task that panicked or ended without being told to";
+        let restarts = "Restarts of a task that panicked or ended unexpectedly";
         let this = Self {
             runs: family(registry, "sync_runs", "Sync runs that ended, by status"),
             durations: durations(registry, "sync_run_duration", took, || Histogram::new(SECONDS)),

@@ -189,11 +189,11 @@ async fn wrong_servers_and_keys_are_explained() {
         ),
         (&["runs", "--server", &world.url], 2, "LARDER_ADMIN_KEY"),
         (&["runs", "--server", &world.url, "--admin-key", "x"], 1, "code: admin_key_unknown"),
-        (&["drivers", "--server", &world.url, "--admin-key", "x"], 2, "works on this machine alone"),
+        (&["drivers", "--server", &world.url, "--admin-key", "x"], 2, "works on this machine only"),
         (
             &["check", "--connect", "--server", &world.url, "--admin-key", "x"],
             2,
-            "works on this machine alone",
+            "works on this machine only",
         ),
     ] {
         let ended = world.node.run(arguments);

@@ -127,5 +127,5 @@ async fn an_action_that_cannot_be_audited_is_refused() {
     assert!(approved.stdout.starts_with("person: announced version 2"), "{approved:?}");
     assert!(approved.stderr.contains("WARN") && approved.stderr.contains("run.approve"), "{approved:?}");
     let log = node.run(&["audit", "person", "--limit", "1"]).expect(0).stdout;
-    assert!(log.contains("run.approve") && log.contains("begun; how it ended was not written down"), "{log}");
+    assert!(log.contains("run.approve") && log.contains("started; outcome not recorded"), "{log}");
 }

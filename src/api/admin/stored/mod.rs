@@ -1,5 +1,5 @@
-//! Stored sources, models and syncs: shown, saved, deleted, their versions, and back to an earlier one. What the
-//! routes of the three sections share; the routes are in [`routes`].
+//! Stored sources, models and syncs: show, save and delete them, list their versions, undo a change. The routes of the
+//! three sections, in [`routes`], share this code.
 
 mod routes;
 pub(in crate::api) mod whole;
@@ -167,7 +167,7 @@ impl Change {
     }
 }
 
-/// Changes an entry, and waits until this node has put the change in force: whether it has. The faults of a
+/// Changes an entry, and waits until this node has applied the change; returns whether it has. The faults of a
 /// configuration that would not be valid are an answer, not an error.
 pub(in crate::api) async fn change(
     state: &AdminState,
@@ -207,7 +207,7 @@ async fn apply(
     Ok((changed, is_applied))
 }
 
-/// What the headers say that the change must find.
+/// Reads the expected state of the entry from `If-Match` and `If-None-Match`.
 fn expected(headers: &HeaderMap) -> Result<Expected, Error> {
     let lines = |name: HeaderName| {
         let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
