@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::metadata::Error;
 
 /// How long entries that were read are used: a revoked key or ended session is refused that soon by every publisher.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 /// Longest time that metadata may take. The entries that were read last count meanwhile.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
