@@ -157,6 +157,7 @@ impl Server {
             samples: Samples::new(clock.clone()),
             reads: config.node.has(Role::Replica).then(|| state.clone()),
             overview: Arc::new(overview),
+            public_url: config.server.public_url.as_deref().map(Into::into),
             metrics_open: config.server.metrics_open,
             readiness,
             metrics: metrics.clone(),
