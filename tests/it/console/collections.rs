@@ -115,6 +115,12 @@ async fn a_rollback_says_what_is_wrong_beside_its_field_and_pauses_the_sync() {
     let page = operator.get(done.header("location").unwrap()).await.text().to_owned();
     assert!(notice(&page).contains("announced again under a new number"), "{page}");
     assert!(page.contains("paused: rolled back to 1, by ") && page.contains("<dd>3</dd>"), "{page}");
+    let rolled_back = page.split(">3</th>").nth(1).unwrap().split("</tr>").next().unwrap();
+    assert_eq!(
+        rolled_back.matches("<td class=\"number\">–</td>").count(),
+        3,
+        "it has read no rows: {rolled_back}"
+    );
     world.node.await_version("person", 3).await;
     assert_eq!(world.node.record("person", "id", "1").await.unwrap()["name"], "Ann");
 
