@@ -4,19 +4,26 @@ use std::time::Duration;
 
 use super::{collections::refusal, editor::Shown};
 use crate::{
-    admin::{self, Draft, Fault, Grant, SAMPLE_ROWS},
+    admin::{self, Configuration, Draft, Fault, Grant, SAMPLE_ROWS},
     api::{
-        admin::{AdminState, sources::Rows},
-        http::error::Error,
+        admin::{AdminState, codes, input::invalid, sources::Rows},
+        http::error::{Detail, Error},
     },
-    console::entry::{CONTAINS, ROW, document, place},
-    domain::{StoredName, StoredSection},
+    console::{
+        Fields,
+        entry::{CONTAINS, ROW, add_placed, document, place},
+    },
+    domain::{Column, StoredName, StoredSection},
 };
 
 /// Times of the next runs.
 const TIMES_LISTED: usize = 5;
 /// Longest wait for the columns of a form's model; the form works without them.
 const COLUMNS_WAIT: Duration = Duration::from_secs(3);
+/// How long the page of a model that was just saved waits for its source.
+pub(super) const SAVED_WAIT: Duration = Duration::from_secs(5);
+/// Columns that a message names.
+const COLUMNS_NAMED_MAX: usize = 20;
 /// How long it waits for them when somebody has asked for them: less than a request may take.
 const COLUMNS_WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -77,8 +84,99 @@ pub(super) async fn add(
         Asked::Connection => connection(state, entry, shown).await,
     };
     if let Err(error) = added {
+        let field = match asked {
+            Asked::Rows | Asked::Key => field_at_fault(error.code().code, &shown.fields, asked == Asked::Key),
+            Asked::Preview | Asked::Tables | Asked::Connection => None,
+        };
+        if let Some(field) = field {
+            shown.faults.add(field, error.message());
+        }
         shown.refuse(&error);
     }
+}
+
+/// The field of a model at which a source's refusal with this code is looked for: the query, or with `is_of_key` the primary key
+/// that was asked for. `None` when the fault is the source's.
+fn field_at_fault(code: &str, fields: &Fields, is_of_key: bool) -> Option<&'static str> {
+    let query = if fields.text("sql").is_empty() { "table" } else { "sql" };
+    match code {
+        "source_unknown_column" if is_of_key => Some("primary_key"),
+        "source_unknown_column" if !fields.text("columns").is_empty() => Some("columns"),
+        "source_unknown_column"
+        | "source_unknown_table"
+        | "source_syntax_error"
+        | "source_permission_denied"
+        | "source_table_name_invalid"
+        | "source_file_missing"
+        | "source_query_failed"
+        | "source_query_empty"
+        | "source_several_statements"
+        | "source_nul_character"
+        | "source_no_columns"
+        | "source_duplicate_column" => Some(query),
+        _ => None,
+    }
+}
+
+/// Whether the model of a form can be read. If not, the reason is beside the form, and at its field.
+pub(super) async fn can_be_read(
+    state: &AdminState,
+    grant: &Grant,
+    entry: &StoredName,
+    shown: &mut Shown,
+) -> bool {
+    let holder = grant.session.as_ref().unwrap_or(&grant.id);
+    let _turn = state.samples.turn(holder).await;
+    let read = match draft(state, entry, shown).await {
+        Ok(Some(draft)) => read_model(draft.configuration(), &entry.name, COLUMNS_WAIT_MAX).await,
+        Ok(None) => return false,
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(columns) => {
+            shown.beside.columns = columns;
+            true
+        }
+        Err(error) => {
+            let is_of_key = error.code() == codes::INVALID_INPUT;
+            let field = if is_of_key {
+                Some("primary_key")
+            } else {
+                field_at_fault(error.code().code, &shown.fields, false)
+            };
+            if let Some(field) = field {
+                shown.faults.add(field, error.message());
+            }
+            shown.refuse(&error);
+            false
+        }
+    }
+}
+
+/// The columns of a model, after a row of it was read.
+///
+/// # Errors
+/// The source's; that the model lacks its primary key; that the source did not answer within `wait`.
+pub(super) async fn read_model(
+    configuration: &Configuration,
+    model: &str,
+    wait: Duration,
+) -> Result<Vec<Column>, Error> {
+    let read = configuration.preview_model(model, 1, |_| {});
+    let Ok(columns) = tokio::time::timeout(wait, read).await else {
+        let message = format!(
+            "the source has not answered within {} s, so it is not known whether the model can be read; look at its rows",
+            wait.as_secs()
+        );
+        return Err(Error::new(codes::REQUEST_TIMEOUT, Detail::Message(message)));
+    };
+    let (columns, key) = (columns?, configuration.primary_key(model)?);
+    let Some(key) = key.filter(|key| columns.iter().all(|column| column.name != **key)) else {
+        return Ok(columns);
+    };
+    let names: Vec<&str> = columns.iter().take(COLUMNS_NAMED_MAX).map(|column| &*column.name).collect();
+    let more = if columns.len() > COLUMNS_NAMED_MAX { ", ..." } else { "" };
+    Err(invalid(format!("the model has no column {key:?}; it has {}{more}", names.join(", "))))
 }
 
 /// Adds the columns of the model of a sync, or why there are none. A source that does not answer in time adds nothing.
@@ -103,13 +201,8 @@ pub(super) async fn add_columns(state: &AdminState, grant: &Grant, is_asked: boo
 
 /// The configuration with the form's entry; `None` if the form has faults, which are noted.
 async fn draft(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Result<Option<Draft>, Error> {
-    let mut document = match document(entry.section, &shown.fields) {
-        Ok(document) => document,
-        Err(faults) => {
-            shown.faults = faults;
-            return Ok(None);
-        }
-    };
+    let (mut document, faults) = document(entry.section, &shown.fields);
+    shown.faults.extend(faults);
     if entry.section == StoredSection::Models && !document.contains_key("primary_key") {
         // Somebody who chooses one sees the columns first.
         let listed = document.get("columns").and_then(|columns| columns.get(0)).cloned();
@@ -117,9 +210,11 @@ async fn draft(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Res
     }
     let file = state.configured.read().file.clone();
     match state.publisher()?.admin().draft(&*file, entry, document).await {
-        Ok(draft) => Ok(Some(draft)),
+        Ok(draft) => Ok(Some(draft).filter(|_| shown.faults.is_empty())),
         Err(admin::Error::ConfigurationInvalid(faults)) => {
-            (shown.faults, shown.elsewhere) = place(entry, &shown.fields, &faults);
+            let (placed, elsewhere) = place(entry, &shown.fields, &faults);
+            add_placed(&mut shown.faults, placed);
+            shown.elsewhere = elsewhere;
             Ok(None)
         }
         Err(error) => Err(error.into()),

@@ -9,10 +9,11 @@ use hyper::StatusCode;
 use super::{
     answer::{Refused, see},
     collections::refusal,
+    draft,
     form::{Parameters, Sent},
 };
 use crate::{
-    admin::{self, Configuration, Expected, Grant, NewStored},
+    admin::{self, AdminRole, Configuration, Expected, Grant, NewStored},
     api::{
         admin::{AdminState, codes, gate::Caller, input::invalid, page::Page, sources::Rows, stored},
         http::error::Error,
@@ -66,6 +67,8 @@ pub(super) async fn list(
 struct Shown {
     looked: Option<Looked>,
     refusal: Option<Error>,
+    /// Why a model that was just saved cannot be read.
+    unread: Option<Error>,
     done: Option<Done>,
 }
 
@@ -83,6 +86,13 @@ pub(super) async fn show(
             Ok(looked) => shown.looked = looked,
             Err(error) => shown.refusal = Some(error.into()),
         }
+    }
+    let is_new = shown.done == Some(Done::Saved) && grant.role >= AdminRole::Operator;
+    if name.section == StoredSection::Models && is_new {
+        let configuration = state.configured.read();
+        let read = draft::read_model(&configuration, &name.name, draft::SAVED_WAIT).await;
+        // One that is not in force says so already.
+        shown.unread = read.err().filter(|_| configuration.primary_key(&name.name).is_ok());
     }
     render(&state, &grant, &name, shown).await
 }
@@ -130,6 +140,7 @@ async fn render(
         versions: &versions,
         looked: shown.looked,
         refusal: shown.refusal.as_ref().map(refusal),
+        unread: shown.unread.as_ref().map(refusal),
         done: shown.done,
         now: state.clock.now(),
     };
@@ -195,8 +206,14 @@ pub(super) async fn preview(
     Ok((status, Html(page.render())).into_response())
 }
 
+/// The state of a form whose entry was deleted after the form was loaded.
+pub(super) const DELETED: &str = "deleted";
+
 /// What a form expects: the version in its hidden field.
 pub(super) fn expected(sent: &Sent) -> Expected {
+    if sent.fields.text(STATE) == DELETED {
+        return Expected::Absent;
+    }
     Expected::Versions(sent.fields.text(STATE).parse().into_iter().collect())
 }
 

@@ -15,7 +15,7 @@ mod toml;
 
 pub use self::{
     beside::{Beside, CONTAINS, ROW},
-    document::{document, fields, place},
+    document::{add_placed, document, fields, place},
     edit::{EditPage, NewSourcePage},
     inputs::{NAME, TYPE},
     list::EntriesPage,
