@@ -9,7 +9,7 @@ use crate::domain::{RunRecord, RunStatus};
 const WIDTH: u64 = 360;
 const HEIGHT: u64 = 140;
 /// The area of the bars: right of the values of the scale, below its unit, above the dates.
-const LEFT: u64 = 78;
+const LEFT: u64 = 66;
 const TOP: u64 = 22;
 const BARS_WIDTH: u64 = WIDTH - LEFT;
 const BARS_HEIGHT: u64 = 96;
@@ -138,9 +138,9 @@ mod tests {
         let chart = chart(&runs).into_string();
         let durations = chart.split("</figure>").next().unwrap();
         for part in [
-            "<rect x=\"78\" y=\"94\" width=\"14\" height=\"24\">",
-            "<rect class=\"fault\" x=\"98\" y=\"22\" width=\"14\" height=\"96\">",
-            "<text x=\"78\" y=\"12\">time</text>",
+            "<rect x=\"66\" y=\"94\" width=\"14\" height=\"24\">",
+            "<rect class=\"fault\" x=\"86\" y=\"22\" width=\"14\" height=\"96\">",
+            "<text x=\"66\" y=\"12\">time</text>",
             ">40 s</text>",
             ">20 s</text>",
             ">0.0 s</text>",
