@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use super::{collections::refusal, editor::Shown};
+use super::{at_fault::field_at_fault, collections::refusal, editor::Shown};
 use crate::{
     admin::{self, Configuration, Draft, Fault, Grant, SAMPLE_ROWS},
     api::{
         admin::{AdminState, codes, input::invalid, sources::Rows},
         http::error::{Detail, Error},
     },
-    console::{
-        Fields,
-        entry::{CONTAINS, ROW, add_placed, document, place},
-    },
-    domain::{Column, StoredName, StoredSection},
+    console::entry::{CONTAINS, ROW, add_placed, document, place},
+    domain::{StoredName, StoredSection},
 };
 
 /// Times of the next runs.
@@ -84,76 +81,41 @@ pub(super) async fn add(
         Asked::Connection => connection(state, entry, shown).await,
     };
     if let Err(error) = added {
-        let field = match asked {
-            Asked::Rows | Asked::Key => field_at_fault(error.code().code, &shown.fields, asked == Asked::Key),
-            Asked::Preview | Asked::Tables | Asked::Connection => None,
-        };
-        if let Some(field) = field {
-            shown.faults.add(field, error.message());
-        }
-        shown.refuse(&error);
+        refuse_at(field_at_fault(error.code().code, &shown.fields, asked), &error, shown);
     }
 }
 
-/// The field of a model at which a source's refusal with this code is looked for: the query, or with `is_of_key` the primary key
-/// that was asked for. `None` when the fault is the source's.
-fn field_at_fault(code: &str, fields: &Fields, is_of_key: bool) -> Option<&'static str> {
-    let query = if fields.text("sql").is_empty() { "table" } else { "sql" };
-    match code {
-        "source_unknown_column" if is_of_key => Some("primary_key"),
-        "source_unknown_column" if !fields.text("columns").is_empty() => Some("columns"),
-        "source_unknown_column"
-        | "source_unknown_table"
-        | "source_syntax_error"
-        | "source_permission_denied"
-        | "source_table_name_invalid"
-        | "source_file_missing"
-        | "source_query_failed"
-        | "source_query_empty"
-        | "source_several_statements"
-        | "source_nul_character"
-        | "source_no_columns"
-        | "source_duplicate_column" => Some(query),
-        _ => None,
-    }
-}
-
-/// Whether the model of a form can be read. If not, the reason is beside the form, and at its field.
-pub(super) async fn can_be_read(
-    state: &AdminState,
-    grant: &Grant,
-    entry: &StoredName,
-    shown: &mut Shown,
-) -> bool {
-    let holder = grant.session.as_ref().unwrap_or(&grant.id);
-    let _turn = state.samples.turn(holder).await;
-    let read = match draft(state, entry, shown).await {
-        Ok(Some(draft)) => read_model(draft.configuration(), &entry.name, COLUMNS_WAIT_MAX).await,
-        Ok(None) => return false,
-        Err(error) => Err(error),
-    };
-    match read {
-        Ok(columns) => {
-            shown.beside.columns = columns;
-            true
-        }
-        Err(error) => {
-            let is_of_key = error.code() == codes::INVALID_INPUT;
-            let field = if is_of_key {
-                Some("primary_key")
-            } else {
-                field_at_fault(error.code().code, &shown.fields, false)
+/// Reads a row for a model or sync whose settings have no fault. Why that does not work is noted beside the form, and at the field
+/// at fault.
+pub(super) async fn try_out(state: &AdminState, grant: &Grant, entry: &StoredName, shown: &mut Shown) {
+    match entry.section {
+        StoredSection::Sources => {}
+        StoredSection::Syncs => add(state, grant, entry, Asked::Preview, shown).await,
+        StoredSection::Models => {
+            let holder = grant.session.as_ref().unwrap_or(&grant.id);
+            let _turn = state.samples.turn(holder).await;
+            let read = async {
+                let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
+                read_model(draft.configuration(), &entry.name, COLUMNS_WAIT_MAX).await
             };
-            if let Some(field) = field {
-                shown.faults.add(field, error.message());
+            if let Err(error) = read.await {
+                let is_of_key = error.code() == codes::INVALID_INPUT;
+                let field = is_of_key.then_some("primary_key");
+                let field = field.or_else(|| field_at_fault(error.code().code, &shown.fields, Asked::Rows));
+                refuse_at(field, &error, shown);
             }
-            shown.refuse(&error);
-            false
         }
     }
 }
 
-/// The columns of a model, after a row of it was read.
+fn refuse_at(field: Option<&'static str>, error: &Error, shown: &mut Shown) {
+    if let Some(field) = field {
+        shown.faults.add(field, error.message());
+    }
+    shown.refuse(error);
+}
+
+/// Reads a row of a model.
 ///
 /// # Errors
 /// The source's; that the model lacks its primary key; that the source did not answer within `wait`.
@@ -161,7 +123,7 @@ pub(super) async fn read_model(
     configuration: &Configuration,
     model: &str,
     wait: Duration,
-) -> Result<Vec<Column>, Error> {
+) -> Result<(), Error> {
     let read = configuration.preview_model(model, 1, |_| {});
     let Ok(columns) = tokio::time::timeout(wait, read).await else {
         let message = format!(
@@ -172,7 +134,7 @@ pub(super) async fn read_model(
     };
     let (columns, key) = (columns?, configuration.primary_key(model)?);
     let Some(key) = key.filter(|key| columns.iter().all(|column| column.name != **key)) else {
-        return Ok(columns);
+        return Ok(());
     };
     let names: Vec<&str> = columns.iter().take(COLUMNS_NAMED_MAX).map(|column| &*column.name).collect();
     let more = if columns.len() > COLUMNS_NAMED_MAX { ", ..." } else { "" };

@@ -30,6 +30,9 @@ use crate::{
     domain::{StoredName, StoredSection},
 };
 
+/// The fault of the name of a new entry that another one has.
+const IS_TAKEN: &str = "is taken already; choose another name";
+
 /// What a page shows of a form that was refused, checked or asked for something, or before it was sent.
 #[derive(Default)]
 pub(super) struct Shown {
@@ -163,7 +166,7 @@ pub(super) async fn create(
         Err(to_save) => to_save,
     };
     let fault = match name {
-        Ok(name) if is_taken(&name) => "is taken already; choose another name".to_owned(),
+        Ok(name) if is_taken(&name) => IS_TAKEN.to_owned(),
         Ok(name) => return save(&state, &caller, name, true, Expected::Absent, sent).await,
         Err(error) => error.message().into_owned(),
     };
@@ -263,8 +266,9 @@ async fn save(
     if store(state, caller, &name, expected, dry_run, &mut shown).await? {
         return Ok(see(&Done::Saved.at(&entry_path(&name))));
     }
-    if shown.is_sound && name.section == StoredSection::Models {
-        shown.is_sound = draft::can_be_read(state, &caller.0, &name, &mut shown).await;
+    if shown.is_sound {
+        draft::try_out(state, &caller.0, &name, &mut shown).await;
+        shown.is_sound = shown.faults.is_empty() && shown.beside.refusal.is_none();
     }
     Ok(render(state, &caller.0, name.section, (!is_new).then_some(&name), &shown))
 }
@@ -282,6 +286,7 @@ async fn store(
     let (document, faults) = document(name.section, &shown.fields);
     shown.faults.extend(faults);
     let dry_run = dry_run || !shown.faults.is_empty();
+    let is_new = shown.fields.text(STATE).is_empty() && matches!(expected, Expected::Absent);
     let (publisher, new) = (state.publisher()?, NewStored::Document(document));
     match change(state, publisher, name, new, expected, dry_run, caller.principal()).await {
         Ok(Ok(_)) if !dry_run => return Ok(true),
@@ -290,6 +295,9 @@ async fn store(
             let (placed, elsewhere) = place(name, &shown.fields, &faults);
             add_placed(&mut shown.faults, placed);
             shown.elsewhere = elsewhere;
+        }
+        Err(error) if error.code() == codes::PRECONDITION_FAILED && is_new => {
+            shown.faults.add(NAME, IS_TAKEN);
         }
         Err(error) if error.code() == codes::PRECONDITION_FAILED => {
             let newest = state.publisher()?.admin().stored_versions(name).await?.into_iter().next();

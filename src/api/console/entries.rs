@@ -15,7 +15,10 @@ use super::{
 use crate::{
     admin::{self, AdminRole, Configuration, Expected, Grant, NewStored},
     api::{
-        admin::{AdminState, codes, gate::Caller, input::invalid, page::Page, sources::Rows, stored},
+        admin::{
+            AdminState, codes, gate::Caller, input::invalid, page::Page, sources::Rows, stored,
+            syncs::SyncPreview,
+        },
         http::error::Error,
     },
     console::{
@@ -67,7 +70,7 @@ pub(super) async fn list(
 struct Shown {
     looked: Option<Looked>,
     refusal: Option<Error>,
-    /// Why a model that was just saved cannot be read.
+    /// Why a model or sync that was just saved does not work.
     unread: Option<Error>,
     done: Option<Done>,
 }
@@ -87,14 +90,28 @@ pub(super) async fn show(
             Err(error) => shown.refusal = Some(error.into()),
         }
     }
-    let is_new = shown.done == Some(Done::Saved) && grant.role >= AdminRole::Operator;
-    if name.section == StoredSection::Models && is_new {
-        let configuration = state.configured.read();
-        let read = draft::read_model(&configuration, &name.name, draft::SAVED_WAIT).await;
-        // One that is not in force says so already.
-        shown.unread = read.err().filter(|_| configuration.primary_key(&name.name).is_ok());
+    if shown.done == Some(Done::Saved) && grant.role >= AdminRole::Operator {
+        shown.unread = try_saved(&state, &name).await.err();
     }
     render(&state, &grant, &name, shown).await
+}
+
+/// Reads a row for a model or sync that was just saved. One that is not in force says so already.
+async fn try_saved(state: &AdminState, name: &StoredName) -> Result<(), Error> {
+    let configuration = state.configured.read();
+    let is_in_force = configuration.entry(name).is_some_and(|entry| entry.faults.is_empty());
+    match name.section {
+        StoredSection::Models if is_in_force => {
+            draft::read_model(&configuration, &name.name, draft::SAVED_WAIT).await
+        }
+        StoredSection::Syncs if is_in_force => {
+            let publisher = state.publisher()?;
+            let read = SyncPreview::read(&publisher, &name.name, state.clock.now(), 1);
+            // Its run says what a slower source has to say.
+            tokio::time::timeout(draft::SAVED_WAIT, read).await.map_or(Ok(()), |read| read.map(drop))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn look(

@@ -17,7 +17,7 @@ pub use self::{
     beside::{Beside, CONTAINS, ROW},
     document::{add_placed, document, fields, place},
     edit::{EditPage, NewSourcePage},
-    inputs::{NAME, TYPE},
+    inputs::{KEPT, NAME, TYPE},
     list::EntriesPage,
     page::EntryPage,
     source::{Looked, PreviewedModel},

@@ -40,7 +40,7 @@ pub struct EntryPage<'a> {
     pub looked: Option<Looked>,
     /// Why a form was refused.
     pub refusal: Option<Refusal>,
-    /// Why a model that was just saved cannot be read.
+    /// Why a model or sync that was just saved does not work.
     pub unread: Option<Refusal>,
     /// What a form has done before.
     pub done: Option<Done>,
@@ -57,7 +57,10 @@ impl EntryPage<'_> {
             (notice(self.done))
             @if let Some(unread) = &self.unread {
                 div class="notice fault" role="alert" {
-                    p { "The model is saved, but it cannot be read. A sync of it would fail." }
+                    p {
+                        @if section == StoredSection::Syncs { "The sync is saved, but a run of it would fail now." }
+                        @else { "The model is saved, but it cannot be read now. A sync of it would fail." }
+                    }
                     p class="lines" { (unread.message) }
                     p { "Code: " code { (unread.code) } }
                 }

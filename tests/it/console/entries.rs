@@ -299,7 +299,7 @@ async fn an_entry_that_was_deleted_meanwhile_is_stored_again_knowingly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_cannot_be_read_is_said_to_be_so() {
+async fn a_model_that_cannot_be_read_and_a_sync_that_does_not_fit_it_are_said_to_be_so() {
     let world = World::start().await;
     let mut admin = signed_in(&world, AdminRole::Admin).await;
     for (name, table, sql, key, field) in [
@@ -323,6 +323,26 @@ async fn a_model_that_cannot_be_read_is_said_to_be_so() {
         let again = page(&mut admin, &format!("/console/configuration/models/{name}")).await;
         assert!(!again.contains("A sync of it would fail"), "the source is asked after saving only");
     }
+    for (name, column, is_good) in [("x", "nobody", false), ("y", "name", true)] {
+        let form = [
+            ("name", name),
+            ("model", "people"),
+            ("schedule", "manual"),
+            ("index_name", "id"),
+            ("index_columns", "id"),
+            ("index_name", "other"),
+            ("index_columns", column),
+        ];
+        let checked = admin.post("/console/new/syncs", &[&form[..], &[("act", "check")]].concat()).await;
+        let saved = admin.post("/console/new/syncs", &form).await;
+        let saved = page(&mut admin, led_to(&saved)).await;
+        assert_eq!(checked.text().contains("have no fault"), is_good, "{name}: {}", checked.text());
+        assert_eq!(checked.text().contains("id=\"index-1-fault\""), !is_good, "{name}: {}", checked.text());
+        assert_eq!(saved.contains("a run of it would fail now"), !is_good, "{name}: {saved}");
+    }
+    let missing = [("type", "sqlite"), ("name", "z"), ("path", "/nowhere/shop.db"), ("act", "connect")];
+    let refused = admin.post("/console/new/sources", &missing).await;
+    assert!(refused.text().contains("id=\"path-fault\""), "{}", refused.text());
     let rows = [("source", "warehouse"), ("sql", "select nothing from people"), ("act", "rows")];
     let refused = admin.post("/console/new/models", &rows).await;
     assert!(refused.status == 400 && refused.text().contains("id=\"sql-fault\""), "{}", refused.text());
