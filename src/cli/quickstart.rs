@@ -41,15 +41,15 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Quickstart) -> Resu
             .with_context(|| format!("cannot create the sample warehouse {}", warehouse.display()))?;
     }
     let is_new = !config_arguments.file.exists();
-    if !is_new {
-        complain(&format!("using {} as it is", config_arguments.file.display()));
-    } else {
+    if is_new {
         let secrets = data.join("secrets.key");
         if !secrets.exists() {
             write_new(&secrets, &BASE64_STANDARD.encode(random::bytes::<32>()), 0o600)?;
         }
         write_new(&config_arguments.file, CONFIGURATION, 0o644)?;
         complain(&format!("wrote {}", config_arguments.file.display()));
+    } else {
+        complain(&format!("using {} as it is", config_arguments.file.display()));
     }
     let config = session::load(&config_arguments)?;
     if is_new {
@@ -84,12 +84,10 @@ fn with_addresses(arguments: &ConfigArguments) -> String {
     for key in ADDRESSES {
         let Some(value) = arguments.given(&format!("server.{key}")) else { continue };
         let line = format!("{key} = {}", serde_json::Value::from(value));
-        match lines.iter().position(|line| line.starts_with(&format!("{key} = "))) {
-            Some(at) => lines[at] = line,
-            None => {
-                let section = lines.iter().position(|line| line == "[server]").map_or(0, |at| at + 1);
-                lines.insert(section, line);
-            }
+        if let Some(known) = lines.iter_mut().find(|line| line.starts_with(&format!("{key} = "))) {
+            *known = line;
+        } else if let Some(section) = lines.iter().position(|line| line == "[server]") {
+            lines.insert(section + 1, line);
         }
     }
     lines.join("\n") + "\n"

