@@ -46,7 +46,7 @@ impl Address<'_> {
             @for (at, index) in indexes.iter().enumerate() {
                 details open[at == 0] {
                     summary { "By " code { (index) } }
-                    (copied(&format!("tag-{at}"), &tag_of(self.public_url, self.collection, index)))
+                    (copied(&format!("tag-{at}"), "tag", &tag_of(self.public_url, self.collection, index)))
                 }
             }
         }
@@ -57,11 +57,11 @@ impl Address<'_> {
         let url = format!("{}/{}", self.records(index), utf8_percent_encode(value, IN_PATH));
         html! {
             h3 { "In a message to this record's person" }
-            (copied("tag-message", &tag_of(self.public_url, self.collection, index)))
+            (copied("tag-message", "tag", &tag_of(self.public_url, self.collection, index)))
             h3 { "This record, for a test" }
-            (copied("tag-record", &self.tag(&url)))
+            (copied("tag-record", "tag of this record", &self.tag(&url)))
             h3 { "In a terminal" }
-            (copied("curl-record", &format!("curl -H 'Authorization: Bearer lrd_...' '{url}'")))
+            (copied("curl-record", "command", &format!("curl -H 'Authorization: Bearer lrd_...' '{url}'")))
             (self.explained())
         }
     }
@@ -82,12 +82,12 @@ impl Address<'_> {
 }
 
 /// A text with a button that copies it. Without JavaScript there is no button, and the text can be selected.
-fn copied(id: &str, text: &str) -> Markup {
+fn copied(id: &str, what: &str, text: &str) -> Markup {
     let outcome = format!("{id}-copied");
     html! {
         pre id=(id) tabindex="0" { code { (text) } }
         div class="row" {
-            button type="button" class="quiet" hidden data-copies=(id) aria-describedby=(outcome) { "Copy" }
+            button type="button" class="quiet" hidden data-copies=(id) aria-describedby=(outcome) { "Copy the " (what) }
             span id=(outcome) role="status" {}
         }
     }

@@ -28,12 +28,13 @@ async fn a_held_run_is_looked_at_and_approved_in_a_browser() {
     arrived(&browser, &format!("/console/runs/{held}")).await;
     shows(&browser, "it would remove 40 records").await;
     shows(&browser, "20 of 40 records.").await;
-    let faults = faults_of(&browser, "/console/runs/{run} held").await;
-    assert!(faults.is_empty(), "{faults:#?}");
+    let mut faults = faults_of(&browser, "/console/runs/{run} held").await;
     let key = text(&browser, "#removals ~ .table tbody code").await;
     click(&browser, "form[action$='/records'] button").await;
     shows(&browser, "name: \"x\"").await;
     shows(&browser, &format!("/v1/collections/person/records/id/{key}")).await;
+    faults.extend(faults_of(&browser, "/console/collections/{collection}/records found").await);
+    assert!(faults.is_empty(), "{faults:#?}");
     browser.command("POST", "back", &json!({})).await;
 
     click(&browser, "form[action$='/approve'] button").await;

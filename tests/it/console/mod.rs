@@ -22,6 +22,7 @@ mod roles;
 mod runs;
 mod sessions;
 mod syncs;
+mod two_tabs;
 pub(crate) mod visitor;
 mod volume;
 mod wrong_values;
