@@ -3,7 +3,7 @@
 use super::draft::Asked;
 use crate::console::{Fields, entry::KEPT};
 
-/// The fields of a query, and of an address, a database, credentials and a file, those that say more first.
+// Fields that may be at fault, those that say more first.
 const ADDRESS: &[&str] = &["host", "url", "account"];
 const DATABASE: &[&str] = &["database", "url"];
 const CREDENTIALS: &[&str] =

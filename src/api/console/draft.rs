@@ -17,7 +17,7 @@ use crate::{
 const TIMES_LISTED: usize = 5;
 /// Longest wait for the columns of a form's model; the form works without them.
 const COLUMNS_WAIT: Duration = Duration::from_secs(3);
-/// How long the page of a model that was just saved waits for its source.
+/// How long the page of a model or sync that was just saved waits for the source. Of one that takes longer it says nothing.
 pub(super) const SAVED_WAIT: Duration = Duration::from_secs(5);
 /// Columns that a message names.
 const COLUMNS_NAMED_MAX: usize = 20;
@@ -96,9 +96,10 @@ pub(super) async fn try_out(state: &AdminState, grant: &Grant, entry: &StoredNam
             let _turn = state.samples.turn(holder).await;
             let read = async {
                 let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
-                read_model(draft.configuration(), &entry.name, COLUMNS_WAIT_MAX).await
+                read_model(draft.configuration(), &entry.name).await
             };
-            if let Err(error) = read.await {
+            let read = tokio::time::timeout(COLUMNS_WAIT_MAX, read).await;
+            if let Err(error) = read.unwrap_or_else(|_| Err(unanswered())) {
                 let is_of_key = error.code() == codes::INVALID_INPUT;
                 let field = is_of_key.then_some("primary_key");
                 let field = field.or_else(|| field_at_fault(error.code().code, &shown.fields, Asked::Rows));
@@ -115,24 +116,23 @@ fn refuse_at(field: Option<&'static str>, error: &Error, shown: &mut Shown) {
     shown.refuse(error);
 }
 
+/// That a source is too slow for a check.
+fn unanswered() -> Error {
+    let seconds = COLUMNS_WAIT_MAX.as_secs();
+    let message = format!(
+        "the settings have no fault, but the source has not answered within {seconds} s, so it is not known whether the model can \
+         be read; save it, and look at its rows"
+    );
+    Error::new(codes::REQUEST_TIMEOUT, Detail::Message(message))
+}
+
 /// Reads a row of a model.
 ///
 /// # Errors
-/// The source's; that the model lacks its primary key; that the source did not answer within `wait`.
-pub(super) async fn read_model(
-    configuration: &Configuration,
-    model: &str,
-    wait: Duration,
-) -> Result<(), Error> {
-    let read = configuration.preview_model(model, 1, |_| {});
-    let Ok(columns) = tokio::time::timeout(wait, read).await else {
-        let message = format!(
-            "the source has not answered within {} s, so it is not known whether the model can be read; look at its rows",
-            wait.as_secs()
-        );
-        return Err(Error::new(codes::REQUEST_TIMEOUT, Detail::Message(message)));
-    };
-    let (columns, key) = (columns?, configuration.primary_key(model)?);
+/// The source's; that the model lacks its primary key.
+pub(super) async fn read_model(configuration: &Configuration, model: &str) -> Result<(), Error> {
+    let columns = configuration.preview_model(model, 1, |_| {}).await?;
+    let key = configuration.primary_key(model)?;
     let Some(key) = key.filter(|key| columns.iter().all(|column| column.name != **key)) else {
         return Ok(());
     };

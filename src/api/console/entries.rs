@@ -100,18 +100,17 @@ pub(super) async fn show(
 async fn try_saved(state: &AdminState, name: &StoredName) -> Result<(), Error> {
     let configuration = state.configured.read();
     let is_in_force = configuration.entry(name).is_some_and(|entry| entry.faults.is_empty());
-    match name.section {
-        StoredSection::Models if is_in_force => {
-            draft::read_model(&configuration, &name.name, draft::SAVED_WAIT).await
+    let read = async {
+        match name.section {
+            StoredSection::Models if is_in_force => draft::read_model(&configuration, &name.name).await,
+            StoredSection::Syncs if is_in_force => {
+                let publisher = state.publisher()?;
+                SyncPreview::read(&publisher, &name.name, state.clock.now(), 1).await.map(drop)
+            }
+            _ => Ok(()),
         }
-        StoredSection::Syncs if is_in_force => {
-            let publisher = state.publisher()?;
-            let read = SyncPreview::read(&publisher, &name.name, state.clock.now(), 1);
-            // Its run says what a slower source has to say.
-            tokio::time::timeout(draft::SAVED_WAIT, read).await.map_or(Ok(()), |read| read.map(drop))
-        }
-        _ => Ok(()),
-    }
+    };
+    tokio::time::timeout(draft::SAVED_WAIT, read).await.unwrap_or(Ok(()))
 }
 
 async fn look(

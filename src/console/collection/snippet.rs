@@ -56,7 +56,7 @@ impl Address<'_> {
     pub(super) fn of_record(self, IndexValue { index, value, .. }: &IndexValue) -> Markup {
         let url = format!("{}/{}", self.records(index), utf8_percent_encode(value, IN_PATH));
         html! {
-            h3 { "In a message to this record's person" }
+            h3 { "In a message, for each recipient" }
             (copied("tag-message", "tag", &tag_of(self.public_url, self.collection, index)))
             h3 { "This record, for a test" }
             (copied("tag-record", "tag of this record", &self.tag(&url)))
