@@ -7,10 +7,13 @@ use super::{Pause, Principal, error::Error, publisher::Publisher, versions::chan
 use crate::{
     catalog::AnnounceError,
     domain::{CollectionName, RunError, RunId, RunRecord, RunStatus},
-    engine::{SyncLease, Trigger},
+    engine::{HeldRemovals, SyncLease, Trigger},
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,
 };
+
+/// Most records that a held run would remove and that are listed: enough to see which kind of record it is.
+pub const REMOVALS_LISTED_MAX: usize = 20;
 
 /// A held run whose result is announced.
 #[derive(Debug)]
@@ -54,6 +57,17 @@ impl Publisher {
         match self.metadata.held_run_by_id(id).await? {
             Some(_) => Ok(()),
             None => Err(self.not_held(id).await?),
+        }
+    }
+
+    /// The first records that the held run `id` would remove, [`REMOVALS_LISTED_MAX`] at most, if they can be read.
+    pub async fn held_removals(&self, id: RunId) -> Option<HeldRemovals> {
+        match self.engine.held_removals(id, REMOVALS_LISTED_MAX).await {
+            Ok(removals) => removals,
+            Err(error) => {
+                warn!(run = %id, code = error.code(), %error, "what a held run would remove cannot be listed");
+                None
+            }
         }
     }
 

@@ -44,7 +44,7 @@ pub use access::{
     SessionView, SignIn, SignInError, SingleSignOn, login_path,
 };
 pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
-pub use approve::Approved;
+pub use approve::{Approved, REMOVALS_LISTED_MAX};
 pub use configured::{Configuration, Configured, ConfiguredModel, EntryView, ManagedBy};
 pub use drop::Dropped;
 pub use error::{Error, is_of_run};
@@ -88,7 +88,7 @@ pub use crate::{
     auth::{AdminKey, ApiKey, oidc::CALLBACK_PATH},
     cache::IndexValue,
     domain::{AdminRole, Principal, catalog::Pause},
-    engine::{Progress, RunOutcome},
+    engine::{HeldRemovals, Progress, RunOutcome, Trigger},
     mapping::FIELD_KEYS,
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
     settings::Fault,

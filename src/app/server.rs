@@ -157,6 +157,7 @@ impl Server {
             samples: Samples::new(clock.clone()),
             reads: config.node.has(Role::Replica).then(|| state.clone()),
             overview: Arc::new(overview),
+            public_url: config.server.public_url.as_deref().map(Into::into),
             metrics_open: config.server.metrics_open,
             readiness,
             metrics: metrics.clone(),
@@ -165,6 +166,11 @@ impl Server {
             fleet: Arc::new(FleetReader::new(catalog, statuses.clone(), clock.clone(), Ages::default())),
             publisher: publisher.clone(),
         };
+        if config.node.has(Role::Replica) {
+            let (counted, until) = (state.clone(), shutdown.clone());
+            let remember = move || counted.clone().remember_counters(until.clone());
+            tasks.push(supervisor.spawn_restartable("request_rates", shutdown.clone(), remember));
+        }
         let records = serve_records(public, state, board.clone(), drain.clone());
         let records = supervisor.spawn_critical("public_listener", drain.clone(), records);
         // Metrics are wanted until the end.

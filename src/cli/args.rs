@@ -111,6 +111,11 @@ impl ConfigArguments {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
+    /// The text that a flag sets `section.key` to.
+    pub(super) fn given(&self, key: &str) -> Option<&str> {
+        self.overrides.0.text(key)
+    }
+
     /// Reads the configuration; the error has every fault.
     pub(super) fn load(&self) -> Result<Config, Faults> {
         config::load(Some(&self.file), &Environment::process(), &self.overrides.0)

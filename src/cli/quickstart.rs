@@ -23,6 +23,8 @@ use crate::{
 
 /// The configuration that the user gets to edit.
 const CONFIGURATION: &str = include_str!("../../config/quickstart.toml");
+/// The keys of `[server]` that stay when the server is started without the flags of its first start.
+const ADDRESSES: [&str; 3] = ["listen", "admin_listen", "public_url"];
 /// How long the sample may take to be served.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -38,17 +40,24 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Quickstart) -> Resu
             .await
             .with_context(|| format!("cannot create the sample warehouse {}", warehouse.display()))?;
     }
-    if config_arguments.file.exists() {
-        complain(&format!("using {} as it is", config_arguments.file.display()));
-    } else {
+    let is_new = !config_arguments.file.exists();
+    if is_new {
         let secrets = data.join("secrets.key");
         if !secrets.exists() {
             write_new(&secrets, &BASE64_STANDARD.encode(random::bytes::<32>()), 0o600)?;
         }
         write_new(&config_arguments.file, CONFIGURATION, 0o644)?;
         complain(&format!("wrote {}", config_arguments.file.display()));
+    } else {
+        complain(&format!("using {} as it is", config_arguments.file.display()));
     }
     let config = session::load(&config_arguments)?;
+    if is_new {
+        // Not before they are known to be valid.
+        let text = with_addresses(&config_arguments);
+        fs::write(&config_arguments.file, text)
+            .with_context(|| format!("cannot write {}", config_arguments.file.display()))?;
+    }
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
     app::provide_descriptors(config.server.connections_max);
     let signals = Signals::new();
@@ -67,6 +76,21 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Quickstart) -> Resu
     let link = format!("{}{}", url_of(node.admin_address()), login_path(&link.ticket));
     print(&welcome(&url, &key, &key_file, &config_arguments.file, &warehouse, &link))?;
     Ok(serve::until_stopped(node, signals, &config_arguments).await)
+}
+
+/// The configuration with the addresses that flags have set: `larder serve` then has the same.
+fn with_addresses(arguments: &ConfigArguments) -> String {
+    let mut lines: Vec<String> = CONFIGURATION.lines().map(str::to_owned).collect();
+    for key in ADDRESSES {
+        let Some(value) = arguments.given(&format!("server.{key}")) else { continue };
+        let line = format!("{key} = {}", serde_json::Value::from(value));
+        if let Some(known) = lines.iter_mut().find(|line| line.starts_with(&format!("{key} = "))) {
+            *known = line;
+        } else if let Some(section) = lines.iter().position(|line| line == "[server]") {
+            lines.insert(section + 1, line);
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The key of an earlier start, when it still works; else a new one.

@@ -51,6 +51,19 @@ impl Overrides {
         self.0.push(table(shorthand.key, &Place::Flag(shorthand.flag), Text::plain(value)));
     }
 
+    /// The text that the command line sets `section.key` to.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        let (section, key) = key.split_once('.')?;
+        let within = |table: &'_ Table, key: &str| table.0.iter().position(|entry| entry.key == key);
+        self.0.iter().rev().find_map(|root| match &root.0[within(root, section)?].node.value {
+            Value::Table(table) => match &table.0[within(table, key)?].node.value {
+                Value::String(text) => Some(&*text.value),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// Lays the variables, then the flags, over a configuration.
     pub(super) fn apply(&self, root: &mut Table, env: &Environment) {
         for Shorthand { key, variable, .. } in SHORTHANDS {

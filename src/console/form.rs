@@ -16,6 +16,9 @@ pub const REQUEST: &str = "request";
 /// The hidden field with the tag of the state that a page shows: what is then changed must be in that state.
 pub const STATE: &str = "state";
 
+/// The name under which the faults are kept that are about no field.
+pub(super) const WHOLE: &str = "form";
+
 /// Most lines that a field of several lines shows at once.
 const AREA_ROWS_MAX: usize = 24;
 
@@ -98,6 +101,25 @@ impl Faults {
         self.0.entry(field.into()).or_insert_with(|| fault.to_string());
     }
 
+    /// Whether a field whose name `is_it` has a fault.
+    pub(super) fn has(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        self.0.keys().any(|name| is_it(name))
+    }
+
+    /// Adds the faults of `others`. Those that are there stay.
+    pub fn extend(&mut self, others: Self) {
+        for (field, fault) in others.0 {
+            self.add(field, fault);
+        }
+    }
+
+    /// The same without that of a field.
+    #[must_use]
+    pub(super) fn without(mut self, field: &str) -> Self {
+        self.0.remove(field);
+        self
+    }
+
     /// The value of a field; without one, its fault is noted.
     pub fn take<T>(
         &mut self,
@@ -123,6 +145,7 @@ impl Form<'_> {
         html! {
             @if !self.faults.is_empty() {
                 p class="notice fault" role="alert" { "Nothing was changed. Correct the marked fields and send the form again." }
+                (self.message(WHOLE))
             }
             input type="hidden" name=(REQUEST) value=(self.fields.text(REQUEST));
         }

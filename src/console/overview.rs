@@ -12,11 +12,11 @@ use super::{
     run_path,
     state::{name_of, notes_of, troubles_of},
     table::{Column, pages, table},
-    words::{age, counted, number},
+    words::{age, counted, number, rate},
 };
 use crate::{
     admin::{AdminRole, CollectionStatus, Status, fleet::NodeView},
-    domain::StoredSection,
+    domain::{RequestRates, StoredSection},
 };
 
 /// Most collections of one page.
@@ -31,6 +31,8 @@ pub struct Overview<'a> {
     pub visitor: Visitor<'a>,
     /// The announced state, with all collections.
     pub status: &'a Status,
+    /// The requests a second that this node answers; `None` of a node that serves no records.
+    pub rates: Option<RequestRates>,
     /// Collections behind this name are shown: the cursor of the page.
     pub after: Option<&'a str>,
     /// What a form has done before.
@@ -113,6 +115,7 @@ impl Overview<'_> {
             Column::Text("Collection"),
             Column::Number("Records"),
             Column::Number("Version"),
+            Column::Number("Requests/s"),
             Column::Text("Data as of"),
             Column::Text("Last run"),
             Column::Text("Note"),
@@ -120,8 +123,21 @@ impl Overview<'_> {
         let rows = html! { @for one in rows { (self.row(one)) } };
         html! {
             (table("Collections", &columns, &rows))
-            p class="quiet" { (counted(all.len(), "collection")) " in all." }
+            p class="quiet" { (counted(all.len(), "collection")) " in all. " (self.requests()) }
             (pages(HOME, &[], self.after, last))
+        }
+    }
+
+    /// What the rates count.
+    fn requests(&self) -> Markup {
+        match &self.rates {
+            Some(rates) => html! {
+                "This node has answered " strong { (rate(rates.total())) } " requests a second in the last "
+                (rates.over.as_secs().max(1)) " s. Other nodes count their own, in " code { "/metrics" } "."
+            },
+            None => {
+                html! { "This node serves no records, so it counts no requests; open this page on a node that does." }
+            }
         }
     }
 
@@ -132,6 +148,9 @@ impl Overview<'_> {
                 th scope="row" { a href=(collection_path(&one.collection)) { (one.collection) } }
                 td class="number" { (number(one.records)) }
                 td class="number" { (version) }
+                td class="number" {
+                    @match &self.rates { Some(rates) => (rate(rates.of(&one.collection))), None => "–" }
+                }
                 td { (age(one.data_as_of, self.now)) }
                 td {
                     @if let Some(run) = &one.last_run {

@@ -8,12 +8,14 @@ use super::{
     collection_path,
     layout::{Visitor, page},
     notice::{Done, Refusal, notice},
-    run_path, sync_path,
+    run_path,
+    state::counts_of as known_counts,
+    sync_path,
     table::{Column, table, terms},
     words::{age, counted, duration, number, time},
 };
 use crate::{
-    admin::AdminRole,
+    admin::{AdminRole, HeldRemovals},
     domain::{RejectedRow, RunCounts, RunProgress, RunRecord, RunStatus},
 };
 
@@ -28,6 +30,8 @@ pub struct RunPage<'a> {
     pub progress: Option<RunProgress>,
     /// What it has read.
     pub sql: Option<&'a str>,
+    /// Of a held run, the records that it would remove, for those who may see primary keys.
+    pub removals: Option<&'a HeldRemovals>,
     /// Its rejected rows, for those who may see primary keys.
     pub rejected: Option<&'a [RejectedRow]>,
     /// Why a form was refused.
@@ -55,7 +59,7 @@ impl RunPage<'_> {
             @if run.status == RunStatus::Held { (self.held(is_operator)) }
             (self.facts())
             h2 id="counts" { "Counts" }
-            (counts(&run.counts))
+            (counts_of(run))
             @if let Some(sql) = self.sql {
                 h2 id="sql" { "What it has read" }
                 pre tabindex="0" { code { (sql) } }
@@ -106,6 +110,7 @@ impl RunPage<'_> {
                     (number(counts.changed)) ", and leave " strong { (number(counts.records)) } " records."
                 }
             }
+            @if is_operator && counts.removed > 0 { (self.removals()) }
             @if is_operator {
                 form class="stack" method="post" action=(format!("{}/approve", run_path(self.run.id))) {
                     p {
@@ -115,6 +120,43 @@ impl RunPage<'_> {
                     div { button { "Approve the run" } }
                 }
             }
+        }
+    }
+
+    /// The records that a held run would remove. A key is sent in the body of a form: it is in no address and no log.
+    fn removals(&self) -> Markup {
+        let Some(HeldRemovals { index, keys }) = self.removals.filter(|removals| !removals.keys.is_empty())
+        else {
+            return html! {
+                p class="quiet" {
+                    "The records cannot be listed: they are retained by " code { "on_delete" } ", the collection was changed since, or \
+                     the run has written every record anew."
+                }
+            };
+        };
+        let path = format!("{}/records", collection_path(&self.run.sync));
+        let mut columns = vec![Column::Text("Primary key")];
+        columns.extend(index.as_ref().map(|_| Column::Text("Record, as it is served")));
+        let rows = html! {
+            @for key in keys {
+                tr {
+                    th scope="row" class="text" { code { (key) } }
+                    @if let Some(index) = index {
+                        td {
+                            form method="post" action=(path) {
+                                input type="hidden" name="index" value=(index);
+                                input type="hidden" name="value" value=(key);
+                                button class="quiet" aria-label=(format!("Show record {key}")) { "Show" }
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        html! {
+            h2 id="removals" { "Records that it would remove" }
+            p class="quiet" { (number(keys.len() as u64)) " of " (number(self.run.counts.removed)) " records." }
+            (table("Records that it would remove", &columns, &rows))
         }
     }
 
@@ -137,8 +179,19 @@ impl RunPage<'_> {
     }
 }
 
+/// The counts of a run, as far as they are known: a run in progress has none yet, and one that announces an earlier content
+/// again only that of its records.
+fn counts_of(run: &RunRecord) -> Markup {
+    table_of_counts(&run.counts, known_counts(run).is_some())
+}
+
 /// The counts of a run, each with what it counts.
 pub(super) fn counts(counts: &RunCounts) -> Markup {
+    table_of_counts(counts, true)
+}
+
+/// The counts; of a run that has not counted with a dash for each 0.
+fn table_of_counts(counts: &RunCounts, has_counted: bool) -> Markup {
     let RunCounts {
         rows,
         added,
@@ -165,8 +218,9 @@ pub(super) fn counts(counts: &RunCounts) -> Markup {
         ("Values that became null (NaN, infinity)", nulled),
         ("Records served after the run", records),
     ];
+    let shown = |count| if has_counted || count > 0 { number(count) } else { "–".to_owned() };
     let rows = html! {
-        @for (what, count) in rows_of { tr { th scope="row" class="text" { (what) } td class="number" { (number(count)) } } }
+        @for (what, count) in rows_of { tr { th scope="row" class="text" { (what) } td class="number" { (shown(count)) } } }
     };
     table("Counts", &[Column::Text("What"), Column::Number("Count")], &rows)
 }

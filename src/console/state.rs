@@ -2,10 +2,10 @@
 
 use crate::{
     admin::{
-        CollectionStatus,
+        CollectionStatus, Trigger,
         fleet::{NodeDetails, NodeView},
     },
-    domain::RunStatus,
+    domain::{RunCounts, RunRecord, RunStatus},
     status::Problem,
 };
 
@@ -49,6 +49,18 @@ pub(super) fn troubles_on(node: &NodeDetails) -> Vec<String> {
     let of_collections = collections.iter().filter_map(|(name, one)| Some((name, one.problem.as_ref()?)));
     texts.extend(of_collections.map(|(name, problem)| format!("{name}: {}", problem_text(problem))));
     texts
+}
+
+/// Whether a run with this trigger has read rows, and so has counts of them: one that announces an earlier content again
+/// has not.
+pub(super) fn has_read_rows(trigger: &str) -> bool {
+    ![Trigger::Rollback, Trigger::Takeover].iter().any(|one| one.as_str() == trigger)
+}
+
+/// The counts of the rows of a run; `None` while it has none.
+pub(super) fn counts_of(run: &RunRecord) -> Option<&RunCounts> {
+    let has_counted = !run.status.is_open() || run.counts != RunCounts::default();
+    (has_counted && has_read_rows(&run.trigger)).then_some(&run.counts)
 }
 
 /// A problem with its code.

@@ -17,6 +17,16 @@ pub(super) fn number(number: u64) -> String {
     out
 }
 
+/// `0`, `0.3`, `1,234`: a rate with as many digits as it is worth.
+pub(super) fn rate(rate: f64) -> String {
+    match rate {
+        rate if rate <= 0.0 => "0".to_owned(),
+        ..0.05 => "under 0.1".to_owned(),
+        ..100.0 => format!("{rate:.1}"),
+        rate => number(format!("{rate:.0}").parse().unwrap_or(u64::MAX)),
+    }
+}
+
 /// `2 collections`, `1 collection`.
 pub(super) fn counted(count: usize, what: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
@@ -108,6 +118,11 @@ mod tests {
     fn numbers_are_grouped_and_ages_are_rounded_down() {
         for (given, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(number(given), expected);
+        }
+        for (given, expected) in
+            [(0.0, "0"), (0.04, "under 0.1"), (0.06, "0.1"), (99.94, "99.9"), (1234.6, "1,235")]
+        {
+            assert_eq!(rate(given), expected);
         }
         assert_eq!((counted(1, "node"), counted(0, "node")), ("1 node".to_owned(), "0 nodes".to_owned()));
         for (seconds, expected) in [

@@ -39,6 +39,7 @@ pub mod name;
 pub mod network;
 pub(crate) mod object;
 pub mod principal;
+pub mod rates;
 pub mod record;
 pub mod reject;
 pub mod row;
@@ -62,6 +63,7 @@ pub use manifest::{
 pub use name::{CollectionName, IndexName, InvalidName, RegionName};
 pub(crate) use object::Object;
 pub use principal::Principal;
+pub use rates::RequestRates;
 pub use record::{IndexValues, Record, RecordFlags};
 pub use reject::{RejectReason, Rejection};
 pub use row::{CellKind, Column, ColumnKind, RowBatch};

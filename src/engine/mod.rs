@@ -33,7 +33,7 @@ pub use lease::SyncLease;
 pub use progress::Progress;
 pub use request::{RunRequest, Trigger, after};
 pub use rollback::RollbackLease;
-pub use run::{Hold, RunOutcome};
+pub use run::{HeldRemovals, Hold, RunOutcome};
 pub use settings::Settings;
 pub use spec::{Compression, GuardSettings, OnDelete, SyncSpec};
 

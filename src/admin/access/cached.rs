@@ -12,7 +12,7 @@ use crate::metadata::Error;
 
 /// Longest time that entries are used before they are read again. Every publisher refuses a revoked key or an ended
 /// session after this time.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 /// Longest time that a read may take. After it the entries of the last successful read stay in use.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 

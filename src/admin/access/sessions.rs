@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{Access, AccessRefusal, Grant};
+use super::{Access, AccessRefusal, Grant, cached::FRESH};
 use crate::{
     admin::{Admin, KeyState, Publisher, error::Error},
     auth::{Ticket, TicketKind},
@@ -207,7 +207,8 @@ impl Access {
         (ticket, entry)
     }
 
-    /// Checks the cookie of a session, which came from `address`. Failures are logged and counted as those of keys.
+    /// Checks the cookie of a session, which came from `address`. Failures are logged and counted as those of keys. Their
+    /// limit does not end open sessions: others may be behind the same address.
     ///
     /// # Errors
     /// The refusal.
@@ -217,12 +218,27 @@ impl Access {
         cookie: &str,
         address: IpAddr,
     ) -> Result<Grant, AccessRefusal> {
-        self.check_limit(address)?;
+        if let Err(limited) = self.check_limit(address) {
+            // A cookie of no session costs no query then.
+            let is_known = self.is_known_session(publisher, cookie).await;
+            let checked =
+                if is_known { self.check_session(publisher, cookie, address).await } else { Err(limited) };
+            return checked.map_err(|_| limited);
+        }
         let checked = self.check_session(publisher, cookie, address).await;
         if let Err(refusal) = checked {
             self.count_refusal("a session", TicketKind::Session.id_of(cookie), refusal, address);
         }
         checked
+    }
+
+    /// Whether the sessions that were read within a second have one with this cookie.
+    async fn is_known_session(&self, publisher: Option<&Publisher>, cookie: &str) -> bool {
+        let Some(id) = TicketKind::Session.id_of(cookie) else { return false };
+        let read = publisher.map(|publisher| publisher.metadata.sessions());
+        let sessions = self.sessions.read(FRESH, read).await;
+        let session = sessions.as_ref().and_then(|sessions| sessions.get(id));
+        session.is_some_and(|session| session.sha256 == Digest::of(cookie.as_bytes()))
     }
 
     async fn check_session(

@@ -39,6 +39,8 @@ pub struct AdminState {
     pub reads: Option<ReadState>,
     /// Reads what is announced.
     pub overview: Arc<Overview>,
+    /// The setting `[server] public_url`, for snippets.
+    pub public_url: Option<Arc<str>>,
     /// Whether the metrics need no admin key.
     pub metrics_open: bool,
     /// Whether the node is ready.

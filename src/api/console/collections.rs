@@ -71,6 +71,7 @@ async fn render(
     let tag = tag(&status);
     let page = CollectionPage {
         visitor: grant.into(),
+        public_url: state.public_url.as_deref(),
         tag: tag.to_str().unwrap_or_default(),
         fleet: &*state.fleet.read().await,
         versions: &items,

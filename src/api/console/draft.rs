@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{collections::refusal, editor::Shown};
+use super::{at_fault::field_at_fault, collections::refusal, editor::Shown};
 use crate::{
-    admin::{self, Draft, Fault, Grant, SAMPLE_ROWS},
+    admin::{self, Configuration, Draft, Fault, Grant, SAMPLE_ROWS},
     api::{
-        admin::{AdminState, sources::Rows},
-        http::error::Error,
+        admin::{AdminState, codes, input::invalid, sources::Rows},
+        http::error::{Detail, Error},
     },
-    console::entry::{CONTAINS, ROW, document, place},
+    console::entry::{CONTAINS, ROW, add_placed, document, place},
     domain::{StoredName, StoredSection},
 };
 
@@ -17,6 +17,10 @@ use crate::{
 const TIMES_LISTED: usize = 5;
 /// Longest wait for the columns of a form's model; the form works without them.
 const COLUMNS_WAIT: Duration = Duration::from_secs(3);
+/// How long the page of a model or sync that was just saved waits for the source. Of one that takes longer it says nothing.
+pub(super) const SAVED_WAIT: Duration = Duration::from_secs(5);
+/// Columns that a message names.
+const COLUMNS_NAMED_MAX: usize = 20;
 /// How long it waits for them when somebody has asked for them: less than a request may take.
 const COLUMNS_WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -77,8 +81,64 @@ pub(super) async fn add(
         Asked::Connection => connection(state, entry, shown).await,
     };
     if let Err(error) = added {
-        shown.refuse(&error);
+        refuse_at(field_at_fault(error.code().code, &shown.fields, asked), &error, shown);
     }
+}
+
+/// Reads a row for a model or sync whose settings have no fault. Why that does not work is noted beside the form, and at the field
+/// at fault.
+pub(super) async fn try_out(state: &AdminState, grant: &Grant, entry: &StoredName, shown: &mut Shown) {
+    match entry.section {
+        StoredSection::Sources => {}
+        StoredSection::Syncs => add(state, grant, entry, Asked::Preview, shown).await,
+        StoredSection::Models => {
+            let holder = grant.session.as_ref().unwrap_or(&grant.id);
+            let _turn = state.samples.turn(holder).await;
+            let read = async {
+                let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
+                read_model(draft.configuration(), &entry.name).await
+            };
+            let read = tokio::time::timeout(COLUMNS_WAIT_MAX, read).await;
+            if let Err(error) = read.unwrap_or_else(|_| Err(unanswered())) {
+                let is_of_key = error.code() == codes::INVALID_INPUT;
+                let field = is_of_key.then_some("primary_key");
+                let field = field.or_else(|| field_at_fault(error.code().code, &shown.fields, Asked::Rows));
+                refuse_at(field, &error, shown);
+            }
+        }
+    }
+}
+
+fn refuse_at(field: Option<&'static str>, error: &Error, shown: &mut Shown) {
+    if let Some(field) = field {
+        shown.faults.add(field, error.message());
+    }
+    shown.refuse(error);
+}
+
+/// That a source is too slow for a check.
+fn unanswered() -> Error {
+    let seconds = COLUMNS_WAIT_MAX.as_secs();
+    let message = format!(
+        "the settings have no fault, but the source has not answered within {seconds} s, so it is not known whether the model can \
+         be read; save it, and look at its rows"
+    );
+    Error::new(codes::REQUEST_TIMEOUT, Detail::Message(message))
+}
+
+/// Reads a row of a model.
+///
+/// # Errors
+/// The source's; that the model lacks its primary key.
+pub(super) async fn read_model(configuration: &Configuration, model: &str) -> Result<(), Error> {
+    let columns = configuration.preview_model(model, 1, |_| {}).await?;
+    let key = configuration.primary_key(model)?;
+    let Some(key) = key.filter(|key| columns.iter().all(|column| column.name != **key)) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = columns.iter().take(COLUMNS_NAMED_MAX).map(|column| &*column.name).collect();
+    let more = if columns.len() > COLUMNS_NAMED_MAX { ", ..." } else { "" };
+    Err(invalid(format!("the model has no column {key:?}; it has {}{more}", names.join(", "))))
 }
 
 /// Adds the columns of the model of a sync, or why there are none. A source that does not answer in time adds nothing.
@@ -103,13 +163,8 @@ pub(super) async fn add_columns(state: &AdminState, grant: &Grant, is_asked: boo
 
 /// The configuration with the form's entry; `None` if the form has faults, which are noted.
 async fn draft(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Result<Option<Draft>, Error> {
-    let mut document = match document(entry.section, &shown.fields) {
-        Ok(document) => document,
-        Err(faults) => {
-            shown.faults = faults;
-            return Ok(None);
-        }
-    };
+    let (mut document, faults) = document(entry.section, &shown.fields);
+    shown.faults.extend(faults);
     if entry.section == StoredSection::Models && !document.contains_key("primary_key") {
         // Somebody who chooses one sees the columns first.
         let listed = document.get("columns").and_then(|columns| columns.get(0)).cloned();
@@ -117,9 +172,11 @@ async fn draft(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Res
     }
     let file = state.configured.read().file.clone();
     match state.publisher()?.admin().draft(&*file, entry, document).await {
-        Ok(draft) => Ok(Some(draft)),
+        Ok(draft) => Ok(Some(draft).filter(|_| shown.faults.is_empty())),
         Err(admin::Error::ConfigurationInvalid(faults)) => {
-            (shown.faults, shown.elsewhere) = place(entry, &shown.fields, &faults);
+            let (placed, elsewhere) = place(entry, &shown.fields, &faults);
+            add_placed(&mut shown.faults, placed);
+            shown.elsewhere = elsewhere;
             Ok(None)
         }
         Err(error) => Err(error.into()),

@@ -11,24 +11,27 @@ use super::{
     answer::{Refused, see},
     collections::refusal,
     draft::{self, Asked},
-    entries::{entry, expected, section},
+    entries::{DELETED, entry, expected, section},
     form::{Parameters, Sent},
 };
 use crate::{
-    admin::{self, Expected, Fault, Grant, ManagedBy, NewStored},
+    admin::{self, Expected, Fault, Grant, ManagedBy, NewStored, StoredView},
     api::{
-        admin::{AdminState, gate::Caller, stored::change},
+        admin::{AdminState, codes, gate::Caller, stored::change},
         http::error::Error,
     },
     console::{
         Done, Faults, Fields, Form, STATE,
         entry::{
-            self as entry_form, Beside, EditPage, NAME, NewSourcePage, ROW, TYPE, document, entry_path,
-            fields, place,
+            self as entry_form, Beside, EditPage, NAME, NewSourcePage, ROW, TYPE, add_placed, document,
+            entry_path, fields, place,
         },
     },
     domain::{StoredName, StoredSection},
 };
+
+/// The fault of the name of a new entry that another one has.
+const IS_TAKEN: &str = "is taken already; choose another name";
 
 /// What a page shows of a form that was refused, checked or asked for something, or before it was sent.
 #[derive(Default)]
@@ -37,6 +40,8 @@ pub(super) struct Shown {
     pub(super) faults: Faults,
     pub(super) elsewhere: Vec<Fault>,
     is_sound: bool,
+    /// The newest version, if it is another one than that of which the form was made.
+    newest: Option<StoredView>,
     refusal: Option<Error>,
     pub(super) beside: Beside,
     /// The status of the refusal of what the form has asked for.
@@ -72,6 +77,7 @@ fn render(
         names: &names.map(|entry| entry.name).collect::<Vec<_>>(),
         form: Form { fields: &shown.fields, faults: &shown.faults },
         elsewhere: &shown.elsewhere,
+        newest: shown.newest.as_ref(),
         is_sound: shown.is_sound,
         refusal: shown.refusal.as_ref().map(refusal),
         beside: &shown.beside,
@@ -79,6 +85,7 @@ fn render(
     };
     let has_fault = !shown.faults.is_empty() || !shown.elsewhere.is_empty();
     let status = match &shown.refusal {
+        _ if shown.newest.is_some() => codes::PRECONDITION_FAILED.status,
         Some(error) => error.code().status,
         None if has_fault => StatusCode::BAD_REQUEST,
         None => shown.beside_status.unwrap_or_default(),
@@ -159,13 +166,16 @@ pub(super) async fn create(
         Err(to_save) => to_save,
     };
     let fault = match name {
-        Ok(name) if is_taken(&name) => "is taken already; choose another name".to_owned(),
+        Ok(name) if is_taken(&name) => IS_TAKEN.to_owned(),
         Ok(name) => return save(&state, &caller, name, true, Expected::Absent, sent).await,
         Err(error) => error.message().into_owned(),
     };
-    let mut faults = Faults::default();
-    faults.add(NAME, fault);
-    let shown = Shown { fields: sent.fields, faults, ..Shown::default() };
+    // Every other fault is told with it.
+    let mut shown = Shown { fields: sent.fields, ..Shown::default() };
+    shown.faults.add(NAME, fault);
+    let drafted = draft::drafted(&state, section, None);
+    store(&state, &caller, &drafted, Expected::Absent, true, &mut shown).await?;
+    shown.is_sound = false;
     Ok(render(&state, &caller.0, section, None, &shown))
 }
 
@@ -253,18 +263,52 @@ async fn save(
 ) -> Result<Response, Refused> {
     let dry_run = sent.fields.has("act", "check");
     let mut shown = Shown { fields: sent.fields, ..Shown::default() };
-    match document(name.section, &shown.fields) {
-        Err(faults) => shown.faults = faults,
-        Ok(document) => {
-            let new = NewStored::Document(document);
-            let publisher = state.publisher()?;
-            match change(state, publisher, &name, new, expected, dry_run, caller.principal()).await {
-                Ok(Ok(_)) if !dry_run => return Ok(see(&Done::Saved.at(&entry_path(&name)))),
-                Ok(Ok(_)) => shown.is_sound = true,
-                Ok(Err(faults)) => (shown.faults, shown.elsewhere) = place(&name, &shown.fields, &faults),
-                Err(error) => shown.refusal = Some(error),
-            }
-        }
+    if store(state, caller, &name, expected, dry_run, &mut shown).await? {
+        return Ok(see(&Done::Saved.at(&entry_path(&name))));
+    }
+    if shown.is_sound {
+        draft::try_out(state, &caller.0, &name, &mut shown).await;
+        shown.is_sound = shown.faults.is_empty() && shown.beside.refusal.is_none();
     }
     Ok(render(state, &caller.0, name.section, (!is_new).then_some(&name), &shown))
+}
+
+/// Stores what the form has, unless it has a fault or the change is only checked: whether it did. All faults are noted, those
+/// of the form and those that the configuration would have.
+async fn store(
+    state: &AdminState,
+    caller: &Caller,
+    name: &StoredName,
+    expected: Expected,
+    dry_run: bool,
+    shown: &mut Shown,
+) -> Result<bool, Error> {
+    let (document, faults) = document(name.section, &shown.fields);
+    shown.faults.extend(faults);
+    let dry_run = dry_run || !shown.faults.is_empty();
+    let is_new = shown.fields.text(STATE).is_empty() && matches!(expected, Expected::Absent);
+    let (publisher, new) = (state.publisher()?, NewStored::Document(document));
+    match change(state, publisher, name, new, expected, dry_run, caller.principal()).await {
+        Ok(Ok(_)) if !dry_run => return Ok(true),
+        Ok(Ok(_)) => shown.is_sound = shown.faults.is_empty(),
+        Ok(Err(faults)) => {
+            let (placed, elsewhere) = place(name, &shown.fields, &faults);
+            add_placed(&mut shown.faults, placed);
+            shown.elsewhere = elsewhere;
+        }
+        Err(error) if error.code() == codes::PRECONDITION_FAILED && is_new => {
+            shown.faults.add(NAME, IS_TAKEN);
+        }
+        Err(error) if error.code() == codes::PRECONDITION_FAILED => {
+            let newest = state.publisher()?.admin().stored_versions(name).await?.into_iter().next();
+            // Whoever saves now has seen that version.
+            let version = newest.as_ref().filter(|newest| newest.settings.is_some());
+            let version = version.map_or_else(|| DELETED.to_owned(), |newest| newest.version.to_string());
+            shown.fields = std::mem::take(&mut shown.fields).with(STATE, &version);
+            shown.refusal = newest.is_none().then_some(error);
+            shown.newest = newest;
+        }
+        Err(error) => shown.refusal = Some(error),
+    }
+    Ok(false)
 }

@@ -9,12 +9,16 @@ use hyper::StatusCode;
 use super::{
     answer::{Refused, see},
     collections::refusal,
+    draft,
     form::{Parameters, Sent},
 };
 use crate::{
-    admin::{self, Configuration, Expected, Grant, NewStored},
+    admin::{self, AdminRole, Configuration, Expected, Grant, NewStored},
     api::{
-        admin::{AdminState, codes, gate::Caller, input::invalid, page::Page, sources::Rows, stored},
+        admin::{
+            AdminState, codes, gate::Caller, input::invalid, page::Page, sources::Rows, stored,
+            syncs::SyncPreview,
+        },
         http::error::Error,
     },
     console::{
@@ -66,6 +70,8 @@ pub(super) async fn list(
 struct Shown {
     looked: Option<Looked>,
     refusal: Option<Error>,
+    /// Why a model or sync that was just saved does not work.
+    unread: Option<Error>,
     done: Option<Done>,
 }
 
@@ -84,7 +90,27 @@ pub(super) async fn show(
             Err(error) => shown.refusal = Some(error.into()),
         }
     }
+    if shown.done == Some(Done::Saved) && grant.role >= AdminRole::Operator {
+        shown.unread = try_saved(&state, &name).await.err();
+    }
     render(&state, &grant, &name, shown).await
+}
+
+/// Reads a row for a model or sync that was just saved. One that is not in force says so already.
+async fn try_saved(state: &AdminState, name: &StoredName) -> Result<(), Error> {
+    let configuration = state.configured.read();
+    let is_in_force = configuration.entry(name).is_some_and(|entry| entry.faults.is_empty());
+    let read = async {
+        match name.section {
+            StoredSection::Models if is_in_force => draft::read_model(&configuration, &name.name).await,
+            StoredSection::Syncs if is_in_force => {
+                let publisher = state.publisher()?;
+                SyncPreview::read(&publisher, &name.name, state.clock.now(), 1).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    };
+    tokio::time::timeout(draft::SAVED_WAIT, read).await.unwrap_or(Ok(()))
 }
 
 async fn look(
@@ -130,6 +156,7 @@ async fn render(
         versions: &versions,
         looked: shown.looked,
         refusal: shown.refusal.as_ref().map(refusal),
+        unread: shown.unread.as_ref().map(refusal),
         done: shown.done,
         now: state.clock.now(),
     };
@@ -195,8 +222,14 @@ pub(super) async fn preview(
     Ok((status, Html(page.render())).into_response())
 }
 
+/// The state of a form whose entry was deleted after the form was loaded.
+pub(super) const DELETED: &str = "deleted";
+
 /// What a form expects: the version in its hidden field.
 pub(super) fn expected(sent: &Sent) -> Expected {
+    if sent.fields.text(STATE) == DELETED {
+        return Expected::Absent;
+    }
     Expected::Versions(sent.fields.text(STATE).parse().into_iter().collect())
 }
 

@@ -32,7 +32,8 @@ pub(super) async fn show(
 ) -> Result<Html<String>, Refused> {
     let name = named("collection", &name)?;
     let status = state.overview.collection(state.admin().as_ref(), &name).await?;
-    let tag = status.indexes.first().map(|index| tag_of(&name, index)).unwrap_or_default();
+    let url = state.public_url.as_deref();
+    let tag = status.indexes.first().map(|index| tag_of(url, &name, index)).unwrap_or_default();
     Ok(page(&state, &caller, &name, &Fields::preset(&[(MESSAGE, &tag)]), None))
 }
 

@@ -4,6 +4,7 @@
 
 mod admin_keys;
 mod answer;
+mod at_fault;
 mod audit;
 mod collections;
 mod deleted;

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::{
+        ReadState,
         admin::{AdminState, codes, gate::Caller},
         http::error::Error,
     },
@@ -44,6 +45,7 @@ pub(super) async fn show(
     status.fleet = Some((*state.fleet.read().await).clone());
     let page = console::Overview {
         visitor: (&grant).into(),
+        rates: state.reads.as_ref().map(ReadState::request_rates),
         status: &status,
         after: query.cursor(),
         done: query.done(),

@@ -76,6 +76,7 @@ async fn render(
     let page = RecordPage {
         visitor: grant.into(),
         status: &status,
+        public_url: state.public_url.as_deref(),
         form: Form { fields, faults: &faults },
         found: found.as_ref(),
         refusal: error.as_ref().map(refusal),

@@ -23,7 +23,7 @@ use crate::{
         http::error::Error,
     },
     console::{Done, OPERATIONS, OperationPage, RunPage, run_path},
-    domain::{OperationId, RunId},
+    domain::{OperationId, RunId, RunStatus},
 };
 
 /// Seconds after which the page of an operation in progress is loaded again.
@@ -46,15 +46,22 @@ async fn render(
     refused: Option<&Error>,
     done: Option<Done>,
 ) -> Result<Html<String>, Refused> {
-    let admin = state.publisher()?.admin();
+    let publisher = state.publisher()?;
+    let admin = publisher.admin();
     let (run, rejected) = admin.run(id).await?;
     let (progress, sql) = (admin.run_progress(id).await?, admin.run_query(id).await?);
+    let is_operator = grant.role >= AdminRole::Operator;
+    let removals = match run.status {
+        RunStatus::Held if is_operator => publisher.held_removals(id).await,
+        _ => None,
+    };
     let page = RunPage {
         visitor: grant.into(),
         run: &run,
+        removals: removals.as_ref(),
         progress,
         sql: sql.as_deref(),
-        rejected: (grant.role >= AdminRole::Operator).then_some(&*rejected),
+        rejected: is_operator.then_some(&*rejected),
         refusal: refused.map(refusal),
         done,
         now: state.clock.now(),

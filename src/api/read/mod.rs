@@ -21,6 +21,7 @@ mod join;
 mod parameters;
 mod path;
 mod project;
+mod rates;
 mod record;
 mod state;
 mod values;

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     codes::{Answered, Code},
+    rates::Samples,
     version_view::VersionViews,
 };
 use crate::{
@@ -49,6 +50,8 @@ pub(super) struct Inner {
     pub(super) secrets: ArcSwap<Vec<HashSecret>>,
     /// A permit for each large answer that is compressed: one a core, since more would only take longer.
     pub(super) compressing: Semaphore,
+    /// Counters of the last minute. Requests do not lock them.
+    pub(super) samples: Samples,
     others: RequestMetrics,
     readiness: Readiness,
 }
@@ -75,6 +78,7 @@ impl ReadState {
             views,
             secrets,
             compressing,
+            samples: Samples::default(),
             others,
             readiness,
         }))

@@ -116,6 +116,11 @@ impl VersionView {
         self.indexes.iter().position(|(name, _)| name.as_str() == index)
     }
 
+    /// The answers that were counted.
+    fn answered(&self) -> u64 {
+        self.indexes.iter().map(|(_, counters)| counters.answered()).sum::<u64>() + self.other.answered()
+    }
+
     /// Counts an answer for the index at `position`, or for none.
     pub(super) fn record(&self, position: Option<usize>, answered: Answered, took: Duration) {
         match position {
@@ -154,6 +159,11 @@ fn text(text: &str) -> HeaderValue {
 pub(super) struct VersionViews(ArcSwap<HashMap<CollectionName, Arc<ArcSwap<VersionView>>>>);
 
 impl VersionViews {
+    /// The answers that were counted, by collection.
+    pub(super) fn answered(&self) -> HashMap<CollectionName, u64> {
+        self.0.load().iter().map(|(name, slot)| (name.clone(), slot.load().answered())).collect()
+    }
+
     /// The view of `served`: kept from an earlier request, or made now.
     pub(super) fn of(&self, served: &Arc<Served>, metrics: &Metrics) -> Arc<VersionView> {
         let name = &served.manifest.collection;

@@ -58,8 +58,9 @@ fn store(file: &Config, adopted: Adopted) -> Layered {
 /// The document that the form of an entry makes of it when nobody changes anything. Browsers send other line breaks.
 fn through_form(entry: &StoredName, document: &Value) -> Value {
     let fields = form::fields(entry.section, &entry.name, document).to_body().replace("%0A", "%0D%0A");
-    let made = form::document(entry.section, &Fields::parse(fields.as_bytes()));
-    Value::Object(made.unwrap_or_else(|faults| panic!("{entry}: {faults:?}")))
+    let (made, faults) = form::document(entry.section, &Fields::parse(fields.as_bytes()));
+    assert!(faults.is_empty(), "{entry}: {faults:?}");
+    Value::Object(made)
 }
 
 /// Exports, loads the export, and imports it beside its sections that are in files alone: each time the syncs are the

@@ -1,14 +1,15 @@
 // What pages with forms do more in browsers with JavaScript.
 
-// A button that copies the field whose id it names, and says so in the element that describes it.
+// A button that copies the field or text whose id it names, and says so in the element that describes it.
 for (const button of document.querySelectorAll("button[data-copies]")) {
   const field = document.getElementById(button.dataset.copies);
   const outcome = document.getElementById(button.getAttribute("aria-describedby"));
   button.hidden = false;
   button.addEventListener("click", async () => {
-    field.select();
+    if (field.select) field.select();
+    else getSelection().selectAllChildren(field);
     try {
-      await navigator.clipboard.writeText(field.value);
+      await navigator.clipboard.writeText(field.value ?? field.textContent);
       outcome.textContent = "Copied.";
     } catch {
       outcome.textContent = "The browser does not let this page copy. It is selected: copy it with the keyboard.";

@@ -11,6 +11,7 @@ mod versions;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
+use self::snippet::Address;
 pub(super) use self::tree::json_tree;
 pub use self::{
     message::{MESSAGE, MESSAGE_KEY, MESSAGE_VALUE, MessagePage},
@@ -19,7 +20,7 @@ pub use self::{
 };
 use super::{
     collection_path,
-    form::Form,
+    form::{Form, script},
     layout::{Visitor, page},
     notice::{Done, Refusal, notice},
     run_path,
@@ -40,6 +41,8 @@ pub struct CollectionPage<'a> {
     pub visitor: Visitor<'a>,
     /// The announced state.
     pub status: &'a CollectionStatus,
+    /// The setting `[server] public_url`.
+    pub public_url: Option<&'a str>,
     /// The tag of that state, which forms send back.
     pub tag: &'a str,
     /// The nodes.
@@ -85,7 +88,7 @@ impl CollectionPage<'_> {
                     (record::form(&path, &status.indexes, self.form))
                 }
                 h2 id="snippet" { "Connected Content" }
-                (snippet::snippets(&status.collection, &status.indexes))
+                (Address { public_url: self.public_url, collection: &status.collection }.snippets(&status.indexes))
                 @if self.visitor.may(AdminRole::Operator) {
                     p { a class="button" href=(format!("{path}/message")) { "Render a message" } }
                 }
@@ -93,6 +96,7 @@ impl CollectionPage<'_> {
             } @else {
                 p { "Nothing is announced. The first run of its sync announces it." }
             }
+            (script())
         };
         page(&format!("Collection {}", status.collection), Some(self.visitor), &content)
     }

@@ -6,13 +6,14 @@ use maud::{Markup, html};
 use super::{
     super::{
         collection_path,
-        form::Form,
+        form::{Form, script},
         layout::{Visitor, page},
         notice::Refusal,
         table::{Column, table},
         words::age,
     },
-    json_tree, snippet,
+    json_tree,
+    snippet::Address,
 };
 use crate::{
     admin::{CollectionStatus, IndexValue, RecordView},
@@ -26,6 +27,8 @@ pub struct RecordPage<'a> {
     pub visitor: Visitor<'a>,
     /// The collection.
     pub status: &'a CollectionStatus,
+    /// The setting `[server] public_url`.
+    pub public_url: Option<&'a str>,
     /// The index and the value.
     pub form: Form<'a>,
     /// What was found; `None` before the form was sent.
@@ -36,27 +39,32 @@ pub struct RecordPage<'a> {
     pub now: DateTime<Utc>,
 }
 
-impl RecordPage<'_> {
+impl<'a> RecordPage<'a> {
     /// The page.
     pub fn render(&self) -> String {
         let (name, indexes) = (&self.status.collection, &self.status.indexes);
         let path = collection_path(name);
-        let requested: Vec<IndexName> = indexes
-            .iter()
-            .filter(|index| index.as_str() == self.form.fields.text("index"))
-            .cloned()
-            .collect();
         let content = html! {
             p { a href=(path) { "Collection " (name) } }
             @if let Some(refusal) = &self.refusal { (refusal.notice()) }
             (form(&path, indexes, self.form))
             @if let Some(found) = self.found {
                 (self.outcome(found))
-                h2 { "Connected Content" }
-                (snippet::snippets(name, &requested))
+                @if let Some(value) = self.value_of(found) {
+                    h2 id="snippet" { "Connected Content" }
+                    (Address { public_url: self.public_url, collection: name }.of_record(value))
+                }
             }
+            (script())
         };
         page(&format!("Records of {name}"), Some(self.visitor), &content)
+    }
+
+    /// The value by which the record is requested: that of the form, or what the index has in its place, such as its hash.
+    fn value_of(&self, found: &'a RecordView) -> Option<&'a IndexValue> {
+        let (index, entered) = (self.form.fields.text("index"), self.form.fields.text("value"));
+        let mut values = found.values.iter().filter(|one| one.index.as_str() == index && one.finds);
+        values.clone().find(|one| one.value == entered).or_else(|| values.next())
     }
 
     fn outcome(&self, found: &RecordView) -> Markup {

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::{
     super::{
         collection_path, run_path,
+        state::has_read_rows,
         table::{Column, link, pages, table},
         words::{age, bytes, number},
     },
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     admin::{AdminRole, ServableVersion},
-    domain::RegionName,
+    domain::{RegionName, RunCounts},
 };
 
 impl CollectionPage<'_> {
@@ -45,16 +46,19 @@ impl CollectionPage<'_> {
         let path = collection_path(&self.status.collection);
         let version = one.version.to_string();
         let go = link(&path, &[("version", &version), ("cursor", self.cursor.unwrap_or_default())]);
-        let count = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), number);
+        let counts = one.counts.filter(|_| one.origin.as_deref().is_none_or(has_read_rows));
+        let count = |of: fn(&RunCounts) -> u64| {
+            counts.as_ref().map_or_else(|| "–".to_owned(), |counts| number(of(counts)))
+        };
         let pinned: Vec<&str> = one.pinned.iter().map(RegionName::as_str).collect();
         html! {
             tr {
                 th scope="row" class="number" { (version) }
                 td { (age(Some(one.data_as_of), self.now)) }
                 td class="number" { (number(one.records)) }
-                td class="number" { (count(one.counts.map(|counts| counts.added))) }
-                td class="number" { (count(one.counts.map(|counts| counts.changed))) }
-                td class="number" { (count(one.counts.map(|counts| counts.removed))) }
+                td class="number" { (count(|counts| counts.added)) }
+                td class="number" { (count(|counts| counts.changed)) }
+                td class="number" { (count(|counts| counts.removed)) }
                 td class="number" { (bytes(one.bytes)) }
                 td {
                     @match (one.run, &one.origin) {

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::form::{Faults, Fields},
+    super::form::{Faults, Fields, WHOLE},
     indexes,
     inputs::{Input, KEPT, Kind, MISS_RECORD, NAME, ON_MISS, OTHER, RECORD, TYPE, inputs},
-    mapper, toml,
+    mapper, rows, toml,
 };
 use crate::{
     admin::{Fault, SECRET, secret},
@@ -106,11 +106,8 @@ fn read(input: &Input, fields: &Fields, faults: &mut Faults) -> Option<Value> {
     }
 }
 
-/// The settings of a form, or its faults.
-///
-/// # Errors
-/// The faults of fields that are not written as they must be.
-pub fn document(section: StoredSection, fields: &Fields) -> Result<Map<String, Value>, Faults> {
+/// The settings of a form without those whose fields are not written as they must be, and the faults of those.
+pub fn document(section: StoredSection, fields: &Fields) -> (Map<String, Value>, Faults) {
     let (mut settings, mut faults) = (Map::new(), Faults::default());
     let source_type = fields.text(TYPE);
     if section == StoredSection::Sources {
@@ -129,20 +126,38 @@ pub fn document(section: StoredSection, fields: &Fields) -> Result<Map<String, V
         }
         settings.insert(key, value);
     }
-    if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    (settings, faults)
+}
+
+/// Adds the faults of a configuration that was made of a form with the faults `of_form`. Settings that the form could not
+/// give are missing in it, and said already.
+pub fn add_placed(of_form: &mut Faults, mut placed: Faults) {
+    for (key, rows) in [("indexes", "index-"), ("fields", "field-")] {
+        if of_form.has(|name| name.starts_with(rows)) {
+            placed = placed.without(key);
+        }
+    }
+    of_form.extend(placed);
 }
 
 /// The faults of a configuration beside the fields that they are about, and those of other entries.
 pub fn place(entry: &StoredName, fields: &Fields, found: &[Fault]) -> (Faults, Vec<Fault>) {
     let inputs = inputs(entry.section, fields.text(TYPE));
     let (mut messages, mut elsewhere) = (Vec::<(Cow<'static, str>, String)>::new(), Vec::new());
+    let mut faults = Faults::default();
     for fault in found {
         if !entry.owns(&fault.key) {
             elsewhere.push(fault.clone());
             continue;
         }
         let within = fault.key[entry.to_string().len()..].trim_start_matches('.');
-        let (field, at) = field_of(&inputs, fields, within);
+        let Place { field, at, in_row } = match within {
+            "" => Place::of(whole_or_named(&inputs, fault), ""),
+            within => Place::find(&inputs, fields, within),
+        };
+        if let Some(in_row) = in_row {
+            faults.add(rows::mark(&field, in_row), "");
+        }
         let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         let at = if at.is_empty() { String::new() } else { format!("{at}: ") };
         let message = format!("{at}{}{hint}", fault.message);
@@ -151,35 +166,60 @@ pub fn place(entry: &StoredName, fields: &Fields, found: &[Fault]) -> (Faults, V
             None => messages.push((field, message)),
         }
     }
-    let mut faults = Faults::default();
     for (field, message) in messages {
         faults.add(field, message);
     }
     (faults, elsewhere)
 }
 
-/// The field of the key `within` an entry, and what of the key the message still has to name.
-fn field_of<'a>(inputs: &[Input], fields: &Fields, within: &'a str) -> (Cow<'static, str>, &'a str) {
-    let below = |input: &Input| {
-        let rest = within.strip_prefix(input.key)?;
-        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
-    };
-    let Some((input, rest)) = inputs.iter().find_map(|input| Some((input, below(input)?))) else {
-        return (OTHER.into(), within);
-    };
-    match input.kind {
-        Kind::Indexes if !rest.is_empty() && !indexes::has_rows(fields) => (OTHER.into(), within),
-        Kind::Indexes => match indexes::faulty_row(fields, rest) {
-            Some((row, rest)) => (row.into(), rest),
-            None => (input.key.into(), if rest.is_empty() { "" } else { within }),
-        },
-        Kind::Fields if !mapper::has_rows(fields) => (OTHER.into(), within),
-        Kind::Fields => match mapper::faulty_row(fields, rest) {
-            Some(row) => (row.into(), ""),
-            None => (input.key.into(), if rest.is_empty() { "" } else { within }),
-        },
-        Kind::Miss if !rest.is_empty() => (MISS_RECORD.into(), rest),
-        _ => (input.key.into(), if rest.is_empty() { "" } else { within }),
+/// The field of a fault of the whole entry: the first one that its words name, such as one of the credentials that are
+/// missing.
+fn whole_or_named(inputs: &[Input], fault: &Fault) -> &'static str {
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let hint = fault.hint.as_deref().unwrap_or_default();
+    let mut words = fault.message.split(|c| !is_word(c)).chain(hint.split(|c| !is_word(c)));
+    words.find_map(|word| inputs.iter().find(|input| input.key == word)).map_or(WHOLE, |input| input.key)
+}
+
+/// Where a fault is shown.
+struct Place<'a> {
+    /// The name of its field, or of the row.
+    field: Cow<'static, str>,
+    /// What of its key the message still has to name.
+    at: &'a str,
+    /// The field of the row.
+    in_row: Option<&'static str>,
+}
+
+impl<'a> Place<'a> {
+    fn of(field: impl Into<Cow<'static, str>>, at: &'a str) -> Self {
+        Self { field: field.into(), at, in_row: None }
+    }
+
+    /// The place of the key `within` an entry.
+    fn find(inputs: &[Input], fields: &Fields, within: &'a str) -> Self {
+        let below = |input: &Input| {
+            let rest = within.strip_prefix(input.key)?;
+            if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+        };
+        let Some((input, rest)) = inputs.iter().find_map(|input| Some((input, below(input)?))) else {
+            return Self::of(OTHER, within);
+        };
+        let of_input = Self::of(input.key, if rest.is_empty() { "" } else { within });
+        match input.kind {
+            Kind::Indexes if !rest.is_empty() && !indexes::has_rows(fields) => Self::of(OTHER, within),
+            Kind::Indexes => match indexes::faulty_row(fields, rest) {
+                Some((row, at, in_row)) => Self { field: row.into(), at, in_row },
+                None => of_input,
+            },
+            Kind::Fields if !mapper::has_rows(fields) => Self::of(OTHER, within),
+            Kind::Fields => match mapper::faulty_row(fields, rest) {
+                Some((row, in_row)) => Self { field: row.into(), at: "", in_row },
+                None => of_input,
+            },
+            Kind::Miss if !rest.is_empty() => Self::of(MISS_RECORD, rest),
+            _ => of_input,
+        }
     }
 }
 
@@ -189,7 +229,8 @@ mod tests {
 
     fn check(section: StoredSection, settings: &Value) -> Fields {
         let fields = fields(section, "x", settings);
-        assert_eq!(&Value::Object(document(section, &fields).unwrap()), settings);
+        let (back, faults) = document(section, &fields);
+        assert!(faults.is_empty() && Value::Object(back) == *settings, "{faults:?}");
         fields
     }
 
@@ -251,13 +292,44 @@ mod tests {
         let shown = format!("{faults:?}");
         assert!(shown.contains("\"index-0\": \"hash: syncs.a.indexes.id.hash\""), "{shown}");
         assert!(shown.contains("\"indexes\": \"syncs.a.indexes\""), "{shown}");
-        assert!(shown.contains("\"other\": \"syncs.a\\ncors: syncs.a.cors\""), "{shown}");
+        assert!(shown.contains("\"index-0.index_hash\": \"\""), "the field of the row: {shown}");
+        assert!(
+            shown.contains("\"form\": \"syncs.a\"") && shown.contains("\"other\": \"cors: syncs.a.cors\""),
+            "{shown}"
+        );
         assert_eq!(elsewhere.len(), 1);
     }
 
     #[test]
+    fn a_fault_of_the_whole_entry_stands_beside_the_field_that_it_names() {
+        let entry = StoredName { section: StoredSection::Sources, name: "a".to_owned() };
+        for (source_type, message, hint, expected) in [
+            ("snowflake", "has no credentials", "write one of password, private_key_file, token", "password"),
+            (
+                "databricks",
+                "needs one kind of credentials",
+                "write token, or client_id and client_secret",
+                "token",
+            ),
+            ("sqlserver", "needs one kind of credentials", "write user and password, or token", "user"),
+            ("sqlite", "is odd", "ask somebody", "form"),
+        ] {
+            let fields = Fields::preset(&[(TYPE, source_type)]);
+            let fault = Fault {
+                key: "sources.a".to_owned(),
+                message: message.to_owned(),
+                hint: Some(hint.to_owned()),
+                ..Fault::default()
+            };
+            let (faults, _) = place(&entry, &fields, &[fault]);
+            let shown = format!("{faults:?}");
+            assert!(shown.contains(&format!("\"{expected}\": ")), "{source_type}: {shown}");
+        }
+    }
+
+    #[test]
     fn what_is_written_twice_or_is_no_toml_is_refused() {
-        let refused = |fields: &Fields| document(StoredSection::Syncs, fields).unwrap_err();
+        let refused = |fields: &Fields| document(StoredSection::Syncs, fields).1;
         let twice = Fields::preset(&[("model", "m"), (OTHER, "model = \"n\"")]);
         assert!(format!("{:?}", refused(&twice)).contains("model has a field of its own"));
         let broken = Fields::preset(&[("index_name", "id"), (OTHER, "x")]);

@@ -10,16 +10,17 @@ use super::{
         layout::{Visitor, page},
         notice::Refusal,
         table::link,
+        words::age,
     },
     beside::{Beside, COLUMNS},
     entry_path,
     indexes::indexes,
     inputs::{Input, KEPT, Kind, MISS_RECORD, NAME, ON_MISS, OTHER, TYPE, inputs},
     mapper::mapper,
-    new_path, section_path,
+    new_path, section_path, toml,
 };
 use crate::{
-    admin::{Fault, QUESTIONS, type_names},
+    admin::{Fault, QUESTIONS, StoredView, type_names},
     domain::{StoredName, StoredSection},
 };
 
@@ -63,6 +64,8 @@ pub struct EditPage<'a> {
     pub form: Form<'a>,
     /// Faults of other entries, which the change would cause.
     pub elsewhere: &'a [Fault],
+    /// The newest version, if somebody has stored it since the form was loaded.
+    pub newest: Option<&'a StoredView>,
     /// Whether the form was checked, and has no fault.
     pub is_sound: bool,
     /// Why the form was refused as a whole.
@@ -87,6 +90,7 @@ impl EditPage<'_> {
         };
         let content = html! {
             @if let Some(refusal) = &self.refusal { (refusal.notice()) }
+            @if let (Some(newest), Some(entry)) = (self.newest, self.entry) { (overtaken(entry, newest, self.now)) }
             @if !self.elsewhere.is_empty() {
                 p class="notice fault" role="alert" { "Nothing was changed: other parts of the configuration would have faults." }
                 ul class="problems" { @for fault in self.elsewhere { li class="notice fault" { (fault) } } }
@@ -162,6 +166,32 @@ impl EditPage<'_> {
             },
             Kind::Password => form.password(key, label, hint),
             Kind::Line | Kind::List => form.line(key, label, hint),
+        }
+    }
+}
+
+/// That somebody else has stored a version since the form was loaded, and what that version has.
+fn overtaken(entry: &StoredName, newest: &StoredView, now: DateTime<Utc>) -> Markup {
+    let one = entry.section.singular();
+    html! {
+        div class="notice fault" role="alert" {
+            p {
+                "Nothing was saved: " strong { (newest.author) } " has changed this " (one) " " (age(Some(newest.created_at), now))
+                ", after you opened the form. All that you entered is still in the form."
+            }
+            @if let Some(settings) = newest.settings.as_ref().and_then(|settings| settings.as_object()) {
+                p {
+                    "Compare it with the settings that are stored now, and take over what you want to keep of them. "
+                    strong { "Save" } " then stores the form in place of version " (newest.version) "."
+                }
+                details {
+                    summary { "Version " (newest.version) ", which is stored now" }
+                    pre tabindex="0" { code { (toml::write(settings).unwrap_or_default()) } }
+                }
+            } @else {
+                p { "It is deleted now. " strong { "Save" } " then stores it again." }
+            }
+            p { "Code: " code { "precondition_failed" } }
         }
     }
 }

@@ -12,7 +12,7 @@ pub const NAME: &str = "name";
 /// The setting that chooses the fields of a source.
 pub const TYPE: &str = "type";
 /// Names the fields whose stored secret stays when they are left empty.
-pub(super) const KEPT: &str = "kept";
+pub const KEPT: &str = "kept";
 
 /// The field with the record that answers a miss, if the choice is [`RECORD`].
 pub(super) const MISS_RECORD: &str = "miss_record";

@@ -15,9 +15,9 @@ mod toml;
 
 pub use self::{
     beside::{Beside, CONTAINS, ROW},
-    document::{document, fields, place},
+    document::{add_placed, document, fields, place},
     edit::{EditPage, NewSourcePage},
-    inputs::{NAME, TYPE},
+    inputs::{KEPT, NAME, TYPE},
     list::EntriesPage,
     page::EntryPage,
     source::{Looked, PreviewedModel},

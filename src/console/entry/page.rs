@@ -40,6 +40,8 @@ pub struct EntryPage<'a> {
     pub looked: Option<Looked>,
     /// Why a form was refused.
     pub refusal: Option<Refusal>,
+    /// Why a model or sync that was just saved does not work.
+    pub unread: Option<Refusal>,
     /// What a form has done before.
     pub done: Option<Done>,
     /// The time.
@@ -53,6 +55,16 @@ impl EntryPage<'_> {
         let content = html! {
             p { a href=(section_path(section)) { "All " (section.as_str()) } }
             (notice(self.done))
+            @if let Some(unread) = &self.unread {
+                div class="notice fault" role="alert" {
+                    p {
+                        @if section == StoredSection::Syncs { "The sync is saved, but a run of it would fail now." }
+                        @else { "The model is saved, but it cannot be read now. A sync of it would fail." }
+                    }
+                    p class="lines" { (unread.message) }
+                    p { "Code: " code { (unread.code) } }
+                }
+            }
             @if let Some(refusal) = &self.refusal { (refusal.notice()) }
             @if !self.entry.faults.is_empty() {
                 ul class="problems" { @for fault in &self.entry.faults { li class="notice fault" { "not in force: " (fault) } } }

@@ -1,7 +1,11 @@
 //! Rows of a form: each has one value of each of its fields. Every button of theirs also sends the form.
 
+use std::fmt::Display;
+
 use maud::{Markup, html};
 use serde_json::Value;
+
+use super::super::form::{Faults, Form};
 
 /// The rows after one of their buttons: `add`, `remove-N`, `up-N` or `down-N`.
 pub(super) fn change<R: Default>(rows: &mut Vec<R>, change: &str) {
@@ -30,6 +34,25 @@ pub(super) fn at_fault<'n, 'k>(
     let found = names.enumerate().filter_map(|(at, name)| Some((name.len(), at, fits(name)?)));
     let (_, at, rest) = found.max_by_key(|(length, ..)| *length)?;
     Some((at, rest.trim_start_matches('.')))
+}
+
+/// Notes the fault of a `field` of the row whose faults have the name `row`.
+pub(super) fn add_fault(faults: &mut Faults, row: &str, field: &str, fault: impl Display) {
+    faults.add(row.to_owned(), fault);
+    faults.add(mark(row, field), "");
+}
+
+/// The name under which it is kept that a `field` of a row is at fault. The message is that of the row.
+pub(super) fn mark(row: &str, field: &str) -> String {
+    format!("{row}.{field}")
+}
+
+/// The attributes `aria-invalid` and `aria-describedby` of a `field` of a row. A fault of no field is one of the whole row.
+pub(super) fn invalid(form: Form<'_>, row: &str, field: &str) -> (Option<&'static str>, Option<String>) {
+    let is_of_field = |name: &str| name.strip_prefix(row).is_some_and(|rest| rest.starts_with('.'));
+    let is_at_fault =
+        form.fault(&mark(row, field)).is_some() || form.fault(row).is_some() && !form.faults.has(is_of_field);
+    (is_at_fault.then_some("true"), is_at_fault.then(|| format!("{row}-fault")))
 }
 
 /// The buttons of the row `at`, which is called `of`. `prefix` stands before their words.

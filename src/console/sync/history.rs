@@ -4,14 +4,16 @@ use maud::{Markup, html};
 
 use super::{
     super::{
-        run_path, sync_path,
+        run_path,
+        state::counts_of,
+        sync_path,
         table::{Column, pages, table},
         words::{duration, number, time},
     },
     SyncPage,
     chart::chart,
 };
-use crate::domain::RunRecord;
+use crate::domain::{RunCounts, RunRecord};
 
 impl SyncPage<'_> {
     /// The chart, the table, and the links to other pages.
@@ -41,17 +43,19 @@ impl SyncPage<'_> {
 }
 
 fn row(run: &RunRecord) -> Markup {
-    let counts = &run.counts;
+    let counts = counts_of(run);
+    let count =
+        |of: fn(&RunCounts) -> u64| counts.map_or_else(|| "–".to_owned(), |counts| number(of(counts)));
     html! {
         tr {
             th scope="row" { a href=(run_path(run.id)) { (time(run.started_at)) } }
             td { (run.status) @if let Some(error) = &run.error { " (" (error.code) ")" } }
             td class="number" { (run.finished_at.map_or_else(|| "–".to_owned(), |at| duration(at - run.started_at))) }
-            td class="number" { (number(counts.rows)) }
-            td class="number" { (number(counts.added)) }
-            td class="number" { (number(counts.changed)) }
-            td class="number" { (number(counts.removed)) }
-            td class="number" { (number(counts.rejected)) }
+            td class="number" { (count(|counts| counts.rows)) }
+            td class="number" { (count(|counts| counts.added)) }
+            td class="number" { (count(|counts| counts.changed)) }
+            td class="number" { (count(|counts| counts.removed)) }
+            td class="number" { (count(|counts| counts.rejected)) }
             td class="number" { (run.version.map_or_else(|| "–".to_owned(), |version| version.to_string())) }
             td { (run.trigger) }
         }

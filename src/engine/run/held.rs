@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     domain::{
+        id::RunId,
         manifest::{Manifest, SegmentReference},
+        name::IndexName,
         run::{INDEX_CONFLICT, REJECTED_PER_REASON_MAX, RejectedRow, RunRecord},
     },
     engine::{
@@ -25,6 +27,15 @@ use crate::{
     },
     support::background,
 };
+
+/// Records that a held run would remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRemovals {
+    /// The index under which a record is found by its primary key, if values are kept as they are.
+    pub index: Option<IndexName>,
+    /// Primary keys.
+    pub keys: Vec<String>,
+}
 
 /// A held run, and the manifest that it would announce.
 pub(super) struct HeldResult {
@@ -81,6 +92,45 @@ impl Engine {
             debug!(%error, "the held run could not be compared");
             false
         })
+    }
+
+    /// The first records that the held run `id` would remove, `max` at most; `None` if that cannot be said: the run is held no
+    /// more, the collection was changed since, or the run has written a base of its own, which has no deletions.
+    ///
+    /// # Errors
+    /// Those of metadata and the store.
+    pub async fn held_removals(&self, id: RunId, max: usize) -> Result<Option<HeldRemovals>, Error> {
+        let Some(held) = self.metadata.held_run_by_id(id).await? else { return Ok(None) };
+        let sync = &held.record.sync;
+        let base = self.announced(sync).await?.base.filter(|base| Some(base.sha256) == held.from);
+        let (object, sha256) = (&held.manifest, &held.manifest_sha256);
+        let manifest = self.catalog.manifest_by_digest(sync, object, sha256).await?;
+        let changes = changes(&manifest, base.as_deref());
+        if changes.dictionary.is_none() {
+            return Ok(None);
+        }
+        let index = manifest.indexes.first().filter(|index| index.hash.is_none());
+        let index = index.map(|index| index.name.clone());
+        let mut reader = SegmentReader::new(self);
+        let read = move || {
+            let mut keys = Vec::new();
+            for reference in changes.dictionary.iter().take(1) {
+                reader.open(reference)?;
+            }
+            // Deletions are written last.
+            for reference in changes.segments.iter().rev() {
+                let segment = reader.open(reference)?;
+                let deleted = (0..segment.rows()).filter(|row| segment.is_delete(*row));
+                keys.extend(deleted.take(max - keys.len()).map(|row| segment.key(row).to_owned()));
+                if keys.len() == max {
+                    break;
+                }
+            }
+            Ok::<_, Error>(keys)
+        };
+        let keys = background::spawn_thread("larder-held", read);
+        let keys = keys.map_err(Error::ThreadRefused)?.await.unwrap_or(Err(Error::WorkerDied))?;
+        Ok(Some(HeldRemovals { index, keys }))
     }
 
     /// The sum of all rows of `changes`, the same whatever their order.

@@ -5,6 +5,7 @@ mod held;
 mod prepare;
 
 pub use guard::Hold;
+pub use held::HeldRemovals;
 
 use std::time::Duration;
 

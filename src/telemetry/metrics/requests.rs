@@ -65,6 +65,13 @@ impl RequestMetrics {
     }
 }
 
+impl RequestMetrics {
+    /// The responses that were counted.
+    pub fn answered(&self) -> u64 {
+        self.answers.iter().map(Counter::get).sum()
+    }
+}
+
 impl Metrics {
     /// Counts a request over the rate of its key that is answered like a miss.
     pub fn throttled_request_answered_as_miss(&self) {
@@ -98,6 +105,7 @@ mod tests {
         held.record(0, Duration::from_micros(7));
         held.record(0, Duration::from_micros(7));
         held.record(1, Duration::from_secs(1));
+        assert_eq!(held.answered(), 3);
         let text = metrics.counters();
         for line in [
             r#"larder_requests_total{collection="customer",index="id",status="200",code="hit"} 2"#,

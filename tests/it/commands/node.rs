@@ -454,3 +454,23 @@ async fn quickstart_serves_and_starts_again() {
     }
     assert_eq!(keys[0], keys[1], "the second start uses what the first made");
 }
+
+#[tokio::test]
+async fn quickstart_writes_the_addresses_of_its_flags() {
+    let node = NodeDirectory::new("create table unused (id)", "").await;
+    let directory = node.path().join("quick");
+    let started = ["quickstart", "--directory", directory.to_str().unwrap()];
+    let wrong = [&started[..], &["--listen", "nowhere"]].concat();
+    node.run(&wrong).expect(2);
+    let file = directory.join("larder.toml");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("nowhere"));
+    std::fs::remove_file(&file).unwrap();
+    let flags =
+        ["--listen", "127.0.0.2:0", "--admin-listen", "127.0.0.1:0", "--public-url", "https://a.example.com"];
+    let mut server = node.spawn_with(&[&started[..], &flags].concat(), &[]);
+    server.until("welcome", |server| server.stdout().contains("Ctrl-C ends the server.").then_some(())).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    let server = "[server]\npublic_url = \"https://a.example.com\"\nlisten = \"127.0.0.2:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
+    assert!(text.contains(server), "{text}");
+    node.run(&["check", "--config", file.to_str().unwrap()]).expect(0);
+}

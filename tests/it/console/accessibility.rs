@@ -54,7 +54,7 @@ pub(super) async fn faults_of(browser: &Browser, name: &str) -> Vec<String> {
 }
 
 /// An address of the page at `route`. Each route with a parameter has one here.
-async fn example(world: &World, key: &str, route: &str) -> String {
+pub(super) async fn example(world: &World, key: &str, route: &str) -> String {
     let id = key.trim_start_matches("lrd_").split('_').next().unwrap();
     let keys = world.get("/admin/v1/admin-keys").await;
     let admin_key = keys["items"][0]["id"].as_str().unwrap();

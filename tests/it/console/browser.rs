@@ -19,6 +19,16 @@ pub(super) async fn arrived(browser: &Browser, path: &str) {
     .await;
 }
 
+/// A browser that is signed in with a role, and the origin of the listener.
+pub(super) async fn sign_in(world: &World, role: AdminRole) -> (Browser, String) {
+    let origin = format!("http://{}", world.node.server().admin_address());
+    let browser = Browser::start().await;
+    browser.open(&format!("{origin}{}", link(world, role).await)).await;
+    submit(&browser).await;
+    arrived(&browser, "/console").await;
+    (browser, origin)
+}
+
 async fn submit(browser: &Browser) {
     browser.run("document.querySelector('form button').click()", Value::Null).await.unwrap();
 }
@@ -111,6 +121,15 @@ async fn a_browser_runs_a_sync_watches_it_finds_a_record_and_rolls_back() {
     click(&browser, "form[action$='/records'] button").await;
     shows(&browser, "name: \"Anna\"").await;
     check_widths(&browser).await;
+    // The snippet of this record is copied as it stands there.
+    let permissions =
+        json!({ "origin": origin, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
+    browser.devtools("Browser.grantPermissions", &permissions).await;
+    click(&browser, "button[data-copies=tag-record]").await;
+    until("the copy", async || (text(&browser, "#tag-record-copied").await == "Copied.").then_some(())).await;
+    let copied = browser.run("return await navigator.clipboard.readText()", Value::Null).await.unwrap();
+    assert_eq!(copied, text(&browser, "#tag-record").await);
+    assert!(copied.as_str().unwrap().contains("/v1/collections/person/records/id/1\n"), "{copied}");
     let url = browser.command("GET", "url", &json!({})).await;
     assert_eq!(url, format!("{origin}/console/collections/person/records"), "it has no value");
 

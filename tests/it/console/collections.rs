@@ -115,6 +115,12 @@ async fn a_rollback_says_what_is_wrong_beside_its_field_and_pauses_the_sync() {
     let page = operator.get(done.header("location").unwrap()).await.text().to_owned();
     assert!(notice(&page).contains("announced again under a new number"), "{page}");
     assert!(page.contains("paused: rolled back to 1, by ") && page.contains("<dd>3</dd>"), "{page}");
+    let rolled_back = page.split(">3</th>").nth(1).unwrap().split("</tr>").next().unwrap();
+    assert_eq!(
+        rolled_back.matches("<td class=\"number\">–</td>").count(),
+        3,
+        "it has read no rows: {rolled_back}"
+    );
     world.node.await_version("person", 3).await;
     assert_eq!(world.node.record("person", "id", "1").await.unwrap()["name"], "Ann");
 
@@ -184,6 +190,22 @@ async fn a_region_is_pinned_and_unpinned_and_a_collection_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn snippets_have_the_public_address_of_the_configuration() {
+    let world = World::start_with("public_url = \"https://records.example.com/eu/\"\n").await;
+    world.run(json!({})).await;
+    world.node.await_version("person", 1).await;
+    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let records = format!("{PAGE}/records");
+    let found = operator.post(&records, &[("index", "id"), ("value", "1")]).await;
+    let message = operator.get(&format!("{PAGE}/message")).await;
+    let collection = operator.get(PAGE).await;
+    for (page, value) in [(found, "1"), (message, "{{${user_id}}}"), (collection, "{{${user_id}}}")] {
+        let url = format!("\n     https://records.example.com/eu/v1/collections/person/records/id/{value}\n");
+        assert!(page.text().contains(&url) && !page.text().contains("public_url"), "{page:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_is_found_by_any_index_and_its_value_is_in_no_log() {
     let world = world_of(
         "create table people (id text primary key, email text, name text);
@@ -212,7 +234,15 @@ async fn a_record_is_found_by_any_index_and_its_value_is_in_no_log() {
         ),
         "{page}"
     );
-    assert!(!page.contains("records/email/shared"), "the snippet has a placeholder: {page}");
+    let path = "https://larder.example.com/v1/collections/person/records/email";
+    for snippet in [
+        format!("\n     {path}/shared%40x\n"),
+        format!("curl -H 'Authorization: Bearer lrd_...' '{path}/shared%40x'"),
+        format!("\n     {path}/{{{{${{email_address}} | url_param_escape}}}}\n"),
+        "<code>public_url</code>".to_owned(),
+    ] {
+        assert!(page.contains(&snippet), "no {snippet} in {page}");
+    }
     let other = find("id", "2").await;
     assert!(other.text().contains("no: another record holds the value"), "{other:?}");
     let hostile = find("id", "\"><b>").await;
@@ -221,6 +251,7 @@ async fn a_record_is_found_by_any_index_and_its_value_is_in_no_log() {
         "{hostile:?}"
     );
     assert_escaped(hostile.text());
+    assert!(hostile.text().contains("/records/id/%22%3E%3Cb%3E\n"), "{hostile:?}");
     let missed = find("id", "nobody").await;
     assert!(
         missed.status == 200 && notice(missed.text()).contains("No record holds this value"),

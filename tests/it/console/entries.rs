@@ -146,6 +146,24 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
         "{}",
         refused.text()
     );
+    let at_fault = |text: &str| -> Vec<String> {
+        let ids = text.split("<p id=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        ids.filter_map(|id| id.strip_suffix("-fault").map(str::to_owned)).collect()
+    };
+    assert_eq!(at_fault(refused.text()), ["index-0", "schedule", "other"], "all at once: {}", refused.text());
+    let columns = refused.text().split("name=\"index_columns\"").nth(1).unwrap().split('>').next().unwrap();
+    let name = refused.text().split("name=\"index_name\"").nth(1).unwrap().split('>').next().unwrap();
+    assert!(columns.contains("aria-invalid=\"true\"") && !name.contains("aria-invalid"), "{columns} {name}");
+    let unnamed = admin
+        .post(
+            "/console/new/syncs",
+            &wrong.map(|(name, value)| (name, if name == "name" { "Not a name" } else { value })),
+        )
+        .await;
+    assert_eq!(at_fault(unnamed.text()), ["name", "index-0", "schedule", "other"], "{}", unnamed.text());
+    let credentials = [("type", "sqlserver"), ("name", "x"), ("host", "h"), ("user", "")];
+    let refused_source = admin.post("/console/new/sources", &credentials).await;
+    assert_eq!(at_fault(refused_source.text()), ["user"], "{}", refused_source.text());
     assert!(!refused.text().contains("<script>alert"));
     assert!(refused.text().contains("&quot;&gt;&lt;script&gt;"), "what was entered stays");
     let wrong = wrong.map(|(name, value)| (name, if name.starts_with("index_") { "id" } else { value }));
@@ -219,6 +237,13 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
     // Another tab still shows the first version.
     let late = admin.post("/console/configuration/sources/pg/edit", &keep).await;
     assert!(late.status == 412 && late.text().contains("statement_timeout"), "{}", late.text());
+    for part in ["Nothing was saved: <strong>", "Version 2, which is stored now", "precondition_failed"] {
+        assert!(late.text().contains(part), "{part}: {}", late.text());
+    }
+    // Whoever has seen the newest version stores another one in its place.
+    let again =
+        keep.map(|(name, value)| (name, if name == "state" { hidden(late.text(), "state") } else { value }));
+    led_to(&admin.post("/console/configuration/sources/pg/edit", &again).await);
     let shown = page(&mut admin, "/console/configuration/sources/pg").await;
     assert!(!shown.contains("hunter2"), "{shown}");
     let undo = [("state", hidden(&shown, "state")), ("version", &first)];
@@ -254,4 +279,71 @@ async fn only_admins_see_and_send_the_forms() {
     let mut viewer = signed_in(&world, AdminRole::Viewer).await;
     assert_eq!(viewer.get("/console/configuration/models/people/preview").await.status, 403, "rows");
     assert_eq!(viewer.post("/console/configuration/sources/warehouse/check", &[]).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_was_deleted_meanwhile_is_stored_again_knowingly() {
+    let world = World::start().await;
+    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let model = [("name", "m"), ("source", "warehouse"), ("table", "people"), ("primary_key", "id")];
+    led_to(&admin.post("/console/new/models", &model).await);
+    let target = "/console/configuration/models/m";
+    let state = hidden(&page(&mut admin, &format!("{target}/edit")).await, "state").to_owned();
+    led_to(&admin.post(&format!("{target}/delete"), &[("state", &state)]).await);
+    let edited = [&model[1..], &[("columns", "id"), ("state", &state)]].concat();
+    let late = admin.post(&format!("{target}/edit"), &edited).await;
+    assert!(late.status == 412 && late.text().contains("It is deleted now."), "{}", late.text());
+    let edited = [&model[1..], &[("columns", "id"), ("state", hidden(late.text(), "state"))]].concat();
+    led_to(&admin.post(&format!("{target}/edit"), &edited).await);
+    assert_eq!(world.get("/admin/v1/models/m").await["settings"]["columns"], json!(["id"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_cannot_be_read_and_a_sync_that_does_not_fit_it_are_said_to_be_so() {
+    let world = World::start().await;
+    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    for (name, table, sql, key, field) in [
+        ("a", "nowhere", "", "id", "table"),
+        ("b", "", "selec 1", "id", "sql"),
+        ("c", "people", "", "nobody", "primary_key"),
+        ("d", "people", "", "id", ""),
+    ] {
+        let form =
+            [("name", name), ("source", "warehouse"), ("table", table), ("sql", sql), ("primary_key", key)];
+        let checked = admin.post("/console/new/models", &[&form[..], &[("act", "check")]].concat()).await;
+        let saved = admin.post("/console/new/models", &form).await;
+        let saved = page(&mut admin, led_to(&saved)).await;
+        let is_good = field.is_empty();
+        assert_eq!(checked.status == 200, is_good, "{name}: {}", checked.text());
+        assert_eq!(checked.text().contains("have no fault"), is_good, "{name}: {}", checked.text());
+        assert_eq!(saved.contains("A sync of it would fail"), !is_good, "{name}: {saved}");
+        if !is_good {
+            assert!(checked.text().contains(&format!("id=\"{field}-fault\"")), "{name}: {}", checked.text());
+        }
+        let again = page(&mut admin, &format!("/console/configuration/models/{name}")).await;
+        assert!(!again.contains("A sync of it would fail"), "the source is asked after saving only");
+    }
+    for (name, column, is_good) in [("x", "nobody", false), ("y", "name", true)] {
+        let form = [
+            ("name", name),
+            ("model", "people"),
+            ("schedule", "manual"),
+            ("index_name", "id"),
+            ("index_columns", "id"),
+            ("index_name", "other"),
+            ("index_columns", column),
+        ];
+        let checked = admin.post("/console/new/syncs", &[&form[..], &[("act", "check")]].concat()).await;
+        let saved = admin.post("/console/new/syncs", &form).await;
+        let saved = page(&mut admin, led_to(&saved)).await;
+        assert_eq!(checked.text().contains("have no fault"), is_good, "{name}: {}", checked.text());
+        assert_eq!(checked.text().contains("id=\"index-1-fault\""), !is_good, "{name}: {}", checked.text());
+        assert_eq!(saved.contains("a run of it would fail now"), !is_good, "{name}: {saved}");
+    }
+    let missing = [("type", "sqlite"), ("name", "z"), ("path", "/nowhere/shop.db"), ("act", "connect")];
+    let refused = admin.post("/console/new/sources", &missing).await;
+    assert!(refused.text().contains("id=\"path-fault\""), "{}", refused.text());
+    let rows = [("source", "warehouse"), ("sql", "select nothing from people"), ("act", "rows")];
+    let refused = admin.post("/console/new/models", &rows).await;
+    assert!(refused.status == 400 && refused.text().contains("id=\"sql-fault\""), "{}", refused.text());
 }

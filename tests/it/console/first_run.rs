@@ -188,7 +188,8 @@ async fn first_run(has_mouse: bool, source_type: &str, setting: (&str, &str), ta
     person.write("#value", "ANN@example.com").await;
     person.enter("form[action$='/records'] button").await;
     person.shows("text: \"Hi Ann\"").await;
-    person.shows("/v1/collections/client/records/mail/{{${user_id}}}").await;
+    person.shows("/v1/collections/client/records/mail/ann%40example.com").await;
+    person.shows("/v1/collections/client/records/mail/{{${email_address} | url_param_escape}}").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

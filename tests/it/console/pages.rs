@@ -105,6 +105,11 @@ async fn the_overview_shows_problems_first_then_collections_and_nodes() {
         at("person</a></th><td class=\"number\">6</td><td class=\"number\">1</td>") < at("<h2 id=\"nodes\">")
     );
     at("first · viewer");
+    assert_eq!(world.node.get("person", "id", "1").await.status, 200);
+    let counted = visitor.get("/console").await.text().to_owned();
+    let (_, rate) = counted.split_once("<td class=\"number\">1</td><td class=\"number\">").unwrap();
+    assert_ne!(rate.split('<').next(), Some("0"), "{counted}");
+    assert!(counted.contains("This node has answered <strong>"), "{counted}");
     let behind = visitor.get("/console?cursor=broken").await;
     assert!(!behind.text().contains("broken</a></th>"), "{behind:?}");
     assert!(behind.text().contains("person</a></th>"), "{behind:?}");

@@ -31,6 +31,12 @@ async fn a_run_in_progress_shows_what_it_has_done_and_is_cancelled() {
         (rows != "0").then_some(page)
     })
     .await;
+    assert!(page.contains("Rows read</th><td class=\"number\">–</td>"), "it has not counted yet: {page}");
+    let history = operator.get("/console/syncs/person").await;
+    assert!(
+        history.text().contains("<td>running</td><td class=\"number\">–</td><td class=\"number\">–</td>"),
+        "{history:?}"
+    );
     let id = run.rsplit('/').next().unwrap();
     assert!(page.contains(&format!("data-run=\"{id}\" data-path=\"{run}\"")), "{page}");
     assert!(
@@ -78,12 +84,27 @@ async fn a_held_run_shows_what_it_would_remove_and_is_approved() {
         "<code>max_removed</code>",
         "remove <strong>60</strong> records",
         "leave <strong>40</strong>",
+        "20 of 60 records.",
+        "<input type=\"hidden\" name=\"index\" value=\"id\">",
+        "aria-label=\"Show record ",
         "Approve the run",
     ] {
         assert!(shown.contains(part), "no {part:?} in {shown}");
     }
     let mut viewer = signed_in(&world, AdminRole::Viewer).await;
-    assert!(!viewer.get(&page).await.text().contains("Approve the run"));
+    let seen = viewer.get(&page).await.text().to_owned();
+    assert!(seen.contains("remove <strong>60</strong> records"), "{seen}");
+    assert!(!seen.contains("Approve the run") && !seen.contains("Records that it would remove"), "{seen}");
+    // Every record that is listed has lost its row, and is still served.
+    let listed: Vec<&str> =
+        shown.split("name=\"value\" value=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(listed.len(), 20);
+    for key in listed {
+        assert!(key.parse::<u32>().unwrap() > 40, "{key}");
+        let record =
+            operator.post("/console/collections/person/records", &[("index", "id"), ("value", key)]).await;
+        assert!(record.text().contains("<h2 id=\"indexes\">"), "{record:?}");
+    }
     let collection = viewer.get("/console/collections/person").await;
     assert!(collection.text().contains("is held and waits for approval"), "{collection:?}");
 

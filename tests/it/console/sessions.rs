@@ -264,7 +264,7 @@ async fn a_link_of_another_site_leads_the_signed_in_to_its_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_keys_links_and_cookies_of_an_address_are_limited_together() {
     let world = World::start_with("sign_in_failures_per_minute_max = 4\n").await;
-    let mut visitor = Visitor::of(&world.node);
+    let (mut visitor, mut open) = (Visitor::of(&world.node), signed_in(&world, AdminRole::Viewer).await);
     let wrong = visitor.sign_in("lra_<script>").await;
     assert!(wrong.status == 403 && page(&wrong).contains("no admin key of this deployment"), "{wrong:?}");
     assert!(!page(&wrong).contains("lra_&lt;") && !wrong.text().contains("<script"), "it is not repeated");
@@ -279,6 +279,12 @@ async fn refused_keys_links_and_cookies_of_an_address_are_limited_together() {
     let link = Ticket::generate(TicketKind::LoginLink);
     assert_eq!(visitor.post("/console/sign-in", &[("token", link.expose())]).await.status, 429);
     assert_eq!(world.ask("GET", "/admin/v1/whoami", None).await.code(), "too_many_sign_ins");
+    // Whoever has signed in before goes on; a cookie of no session is not checked.
+    assert!(open.is_signed_in().await);
+    visitor.cookie = Some(format!("larder={}", Ticket::generate(TicketKind::Session).expose()));
+    assert_eq!(visitor.get("/console").await.status, 429);
+    open.post("/console/sign-out", &[]).await;
+    assert!(open.cookie.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,7 @@ const FORMS: &[Wrong] = &[
         "/console/new/syncs?model=people",
         SYNC,
         &[("name", "x"), ("index_name", "id"), ("index_normalize", "shout"), ("index_hash", "sha256")],
-        "index_columns",
+        "index_normalize",
     ),
     wrong(
         "/console/new/syncs?model=people",

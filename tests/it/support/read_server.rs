@@ -240,6 +240,7 @@ impl Server {
                 keep_versions: 10,
                 clock: clock.clone(),
             }),
+            public_url: None,
             metrics_open: true,
             readiness: readiness.clone(),
             metrics,

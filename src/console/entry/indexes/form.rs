@@ -6,7 +6,7 @@ use super::{
     super::{
         super::form::{Faults, Form},
         beside::COLUMNS as KNOWN_COLUMNS,
-        rows::buttons,
+        rows::{buttons, invalid},
     },
     COLUMNS, EACH, HASH, HMAC, NAME, NEWEST, NORMALIZE, PREFIX, Row, SHARED, fault_name, rows,
 };
@@ -41,19 +41,20 @@ fn item(row: &Row, at: usize, form: Form<'_>) -> Markup {
     let name = fault_name(at);
     let of = if row.get(NAME).is_empty() { "the index" } else { row.get(NAME) };
     let fault = form.fault(&name);
-    let (invalid, message) = (fault.map(|_| "true"), fault.map(|_| format!("{name}-fault")));
     let line = |field: &str, words: &str, kind: &str, list: Option<&str>| {
+        let (invalid, message) = invalid(form, &name, field);
         html! {
             label { span { (words) }
                 input name=(field) type=(kind) value=(row.get(field)) list=[list] autocomplete="off" spellcheck="false"
-                    aria-invalid=[invalid] aria-describedby=[&message];
+                    aria-invalid=[invalid] aria-describedby=[message];
             }
         }
     };
     let select = |field: &str, words: &str, options: &[(&str, &str)]| {
+        let (invalid, message) = invalid(form, &name, field);
         html! {
             label { span { (words) }
-                select name=(field) { @for (value, words) in options { option value=(value) selected[row.get(field) == *value] { (words) } } }
+                select name=(field) aria-invalid=[invalid] aria-describedby=[message] { @for (value, words) in options { option value=(value) selected[row.get(field) == *value] { (words) } } }
             }
         }
     };

@@ -151,10 +151,10 @@ impl Row {
     }
 
     /// The index as a setting.
-    fn setting(&self) -> Result<Value, &'static str> {
+    fn setting(&self) -> Result<Value, (&'static str, &'static str)> {
         let columns: Vec<&str> = items(self.get(COLUMNS)).collect();
         let mut index = match columns[..] {
-            [] => return Err("Name a column of the model."),
+            [] => return Err((COLUMNS, "Name a column of the model.")),
             [column] => Map::from_iter([("column".to_owned(), json!(column))]),
             _ => Map::from_iter([("columns".to_owned(), json!(columns))]),
         };
@@ -167,10 +167,10 @@ impl Row {
             add("normalize", json!(forms));
         }
         match (self.get(SHARED), self.get(NEWEST)) {
-            (BY_COLUMN, "") => return Err("Name the column whose highest value wins."),
+            (BY_COLUMN, "") => return Err((NEWEST, "Name the column whose highest value wins.")),
             (BY_COLUMN, column) => add("shared", json!({ BY_COLUMN: column })),
             (_, column) if !column.is_empty() => {
-                return Err("A column is named, but not that its highest value wins.");
+                return Err((SHARED, "A column is named, but not that its highest value wins."));
             }
             ("", _) => {}
             (word, _) => add("shared", word.into()),
@@ -179,7 +179,7 @@ impl Row {
             (BY_SECRET, "") => add("hash", json!({ BY_SECRET: { SECRET: true } })),
             (BY_SECRET, secret) => add("hash", json!({ BY_SECRET: secret })),
             (_, secret) if !secret.is_empty() => {
-                return Err("A secret is written, but not that values are hashed with it.");
+                return Err((HASH, "A secret is written, but not that values are hashed with it."));
             }
             ("", _) => {}
             (word, _) => add("hash", word.into()),
@@ -195,22 +195,36 @@ pub(super) fn read(fields: &Fields, faults: &mut Faults) -> Option<Value> {
     for (at, row) in rows(fields).iter().enumerate().filter(|(_, row)| !row.is_blank()) {
         let name = row.get(NAME);
         let setting = match row.setting() {
-            _ if name.is_empty() => Err("Name the index: its name is part of the URL of a record."),
-            _ if settings.contains_key(name) => Err("Another index has this name."),
+            _ if name.is_empty() => Err((NAME, "Name the index: its name is part of the URL of a record.")),
+            _ if settings.contains_key(name) => Err((NAME, "Another index has this name.")),
             setting => setting,
         };
-        if let Some(setting) = faults.take(fault_name(at), setting) {
-            settings.insert(name.to_owned(), setting);
+        match setting {
+            Ok(setting) => drop(settings.insert(name.to_owned(), setting)),
+            Err((field, fault)) => rows::add_fault(faults, &fault_name(at), field, fault),
         }
     }
     (!settings.is_empty()).then(|| settings.into())
 }
 
-/// The name of the row's fault to which the key `within` of the indexes belongs, and the key in the row.
-pub(super) fn faulty_row<'k>(fields: &Fields, within: &'k str) -> Option<(String, &'k str)> {
+/// The name of the row's fault to which the key `within` of the indexes belongs, the key in the row, and its field.
+pub(super) fn faulty_row<'k>(
+    fields: &Fields,
+    within: &'k str,
+) -> Option<(String, &'k str, Option<&'static str>)> {
     let rows = rows(fields);
     let (at, rest) = rows::at_fault(rows.iter().map(|row| row.get(NAME)), within)?;
-    Some((fault_name(at), rest))
+    let field = match rest {
+        "column" | "columns" => Some(COLUMNS),
+        "each" => Some(EACH),
+        "normalize" => Some(NORMALIZE),
+        "shared" => Some(SHARED),
+        "shared.newest" => Some(NEWEST),
+        "hash" => Some(HASH),
+        "hash.hmac" => Some(HMAC),
+        _ => None,
+    };
+    Some((fault_name(at), rest, field))
 }
 
 /// The form after one of the buttons of its rows, without their `PREFIX`.
@@ -300,7 +314,10 @@ mod tests {
         for at in 0..rows.len() {
             assert_eq!(shown.contains(&format!("\"index-{at}\": ")), ![2, 6].contains(&at), "{at}: {shown}");
         }
-        assert_eq!(faulty_row(&form, "e.normalize"), Some(("index-6".to_owned(), "normalize")));
+        assert_eq!(
+            faulty_row(&form, "e.normalize"),
+            Some(("index-6".to_owned(), "normalize", Some(NORMALIZE)))
+        );
         assert_eq!(faulty_row(&form, "f"), None);
         let removed = change(&form, "remove-6");
         assert_eq!(removed.all(NAME).collect::<Vec<_>>(), ["", "a", "", "b", "c", "d"]);

@@ -4,7 +4,11 @@ use maud::{Markup, html};
 use strum::IntoEnumIterator;
 
 use super::{
-    super::{super::form::Form, beside::COLUMNS, rows::buttons},
+    super::{
+        super::form::Form,
+        beside::COLUMNS,
+        rows::{buttons, invalid},
+    },
     KIND, Kind, NAME, OUTPUT, Row, VALUE, fault_name, rows,
 };
 
@@ -44,12 +48,12 @@ pub(in super::super) fn mapper(form: Form<'_>, key: &str, label: &str, hint: &st
 
 fn item(row: &Row, at: usize, form: Form<'_>) -> Markup {
     let (name, of) = (fault_name(at), if row.name.is_empty() { "the field" } else { &row.name });
-    let fault = form.fault(&name);
-    let (invalid, message) = (fault.map(|_| "true"), fault.map(|_| format!("{name}-fault")));
+    let [of_name, of_value, of_output] = [NAME, VALUE, OUTPUT].map(|field| invalid(form, &name, field));
     html! {
         li {
             label { span { "Name" }
-                input name=(NAME) value=(row.name) autocomplete="off" spellcheck="false" aria-invalid=[invalid] aria-describedby=[&message];
+                input name=(NAME) value=(row.name) autocomplete="off" spellcheck="false" aria-invalid=[of_name.0]
+                    aria-describedby=[of_name.1];
             }
             label { span { "Value is" }
                 select name=(KIND) { @for kind in Kind::iter() {
@@ -59,17 +63,17 @@ fn item(row: &Row, at: usize, form: Form<'_>) -> Markup {
             label class="wide" { span { "Value" }
                 @if row.kind == Kind::Column {
                     input name=(VALUE) value=(row.value) list=(COLUMNS) autocomplete="off" spellcheck="false"
-                        aria-invalid=[invalid] aria-describedby=[&message];
+                        aria-invalid=[of_value.0] aria-describedby=[of_value.1];
                 } @else {
                     textarea name=(VALUE) class="code" rows=(row.value.lines().count().clamp(1, 12)) autocomplete="off" spellcheck="false"
-                        aria-invalid=[invalid] aria-describedby=[&message] {
+                        aria-invalid=[of_value.0] aria-describedby=[of_value.1] {
                         // The first line break is the element's, not the text's.
                         "\n" (row.value)
                     }
                 }
             }
             label { span { "As" }
-                select name=(OUTPUT) { @for (value, words) in OUTPUTS { option value=(value) selected[row.output == value] { (words) } } }
+                select name=(OUTPUT) aria-invalid=[of_output.0] aria-describedby=[of_output.1] { @for (value, words) in OUTPUTS { option value=(value) selected[row.output == value] { (words) } } }
             }
             (buttons("", at, of))
             div class="message" { (form.message(&name)) }

@@ -128,21 +128,21 @@ impl Row {
     }
 
     /// The field as a setting.
-    fn setting(&self) -> Result<Value, String> {
+    fn setting(&self) -> Result<Value, (&'static str, String)> {
         let Self { kind, value, output, .. } = self;
         match (kind, output.as_str()) {
-            (Kind::Column, _) if value.is_empty() => Err("Name a column of the model.".to_owned()),
+            (Kind::Column, _) if value.is_empty() => Err((VALUE, "Name a column of the model.".to_owned())),
             (Kind::Column, "") => Ok(json!(value)),
             (Kind::Column, "string") => Ok(json!({ "column": value, "as": output })),
-            (Kind::Column, _) => Err("A column has its own type, or is a string.".to_owned()),
+            (Kind::Column, _) => Err((OUTPUT, "A column has its own type, or is a string.".to_owned())),
             (Kind::Liquid, "" | "string") => Ok(json!({ "liquid": value })),
             (Kind::Liquid, _) => Ok(json!({ "liquid": value, "as": output })),
             (Kind::Text, "" | "string") => Ok(json!({ "value": value })),
             (Kind::Json, "") => match serde_json::from_str::<Value>(value) {
                 Ok(value) => Ok(json!({ "value": value })),
-                Err(error) => Err(format!("This is not JSON: {error}")),
+                Err(error) => Err((VALUE, format!("This is not JSON: {error}"))),
             },
-            (Kind::Text | Kind::Json, _) => Err("A constant has its own type.".to_owned()),
+            (Kind::Text | Kind::Json, _) => Err((OUTPUT, "A constant has its own type.".to_owned())),
         }
     }
 }
@@ -152,22 +152,28 @@ pub(super) fn read(fields: &Fields, faults: &mut Faults) -> Option<Value> {
     let mut settings = Map::new();
     for (at, row) in rows(fields).iter().enumerate().filter(|(_, row)| !row.is_blank()) {
         let setting = match row.setting() {
-            _ if row.name.is_empty() => Err("Write the name of the field.".to_owned()),
-            _ if settings.contains_key(&row.name) => Err(format!("{} is there twice.", row.name)),
+            _ if row.name.is_empty() => Err((NAME, "Write the name of the field.".to_owned())),
+            _ if settings.contains_key(&row.name) => Err((NAME, format!("{} is there twice.", row.name))),
             setting => setting,
         };
-        if let Some(setting) = faults.take(fault_name(at), setting) {
-            settings.insert(row.name.clone(), setting);
+        match setting {
+            Ok(setting) => drop(settings.insert(row.name.clone(), setting)),
+            Err((field, fault)) => super::rows::add_fault(faults, &fault_name(at), field, fault),
         }
     }
     (!settings.is_empty()).then(|| settings.into())
 }
 
-/// The name of the row's fault to which the key `within` of the fields belongs.
-pub(super) fn faulty_row(fields: &Fields, within: &str) -> Option<String> {
+/// The name of the row's fault to which the key `within` of the fields belongs, and the field of the row.
+pub(super) fn faulty_row(fields: &Fields, within: &str) -> Option<(String, Option<&'static str>)> {
     let rows = rows(fields);
-    let (at, _) = super::rows::at_fault(rows.iter().map(|row| &*row.name), within)?;
-    Some(fault_name(at))
+    let (at, rest) = super::rows::at_fault(rows.iter().map(|row| &*row.name), within)?;
+    let field = match rest {
+        "as" => Some(OUTPUT),
+        "" | "column" | "liquid" | "value" => Some(VALUE),
+        _ => None,
+    };
+    Some((fault_name(at), field))
 }
 
 /// The form after one of the buttons of its rows: that of `columns`, or of any rows.
@@ -249,10 +255,10 @@ mod tests {
     fn faults_find_the_row_with_the_longest_name_that_fits() {
         let fields = form(&[["a", "column", "a", ""], ["a.b", "column", "b", ""], ["\"", "column", "c", ""]]);
         let row = |within| faulty_row(&fields, within);
-        assert_eq!(row("a.column").as_deref(), Some("field-0"));
-        assert_eq!(row("a.b").as_deref(), Some("field-1"));
-        assert_eq!(row("\"a.b\".liquid").as_deref(), Some("field-1"));
-        assert_eq!(row("\"\\\"\"").as_deref(), Some("field-2"));
+        assert_eq!(row("a.column"), Some(("field-0".to_owned(), Some(VALUE))));
+        assert_eq!(row("a.b"), Some(("field-1".to_owned(), Some(VALUE))));
+        assert_eq!(row("\"a.b\".liquid"), Some(("field-1".to_owned(), Some(VALUE))));
+        assert_eq!(row("\"\\\"\""), Some(("field-2".to_owned(), Some(VALUE))));
         assert_eq!(row("ab"), None);
     }
 
