@@ -3,6 +3,8 @@
 mod batches;
 mod content;
 mod csv;
+mod csv_records;
+mod excel_time;
 mod format;
 mod json_lines;
 mod pattern;
