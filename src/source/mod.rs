@@ -213,6 +213,11 @@ impl Source {
         self.check_sql().is_ok()
     }
 
+    /// Whether the type of a column holds for its values. SQLite has types of values only.
+    pub(crate) fn has_typed_columns(&self) -> bool {
+        self.type_name != sqlite::TYPE.name
+    }
+
     /// Reads the files that a connection would read, such as certificates; connects to nothing. Blocks.
     pub(crate) fn check_files(&self) -> Result<(), Error> {
         self.driver.check_files()
