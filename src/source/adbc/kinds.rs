@@ -367,6 +367,7 @@ pub(super) const ORACLE: Kind = Kind {
     ],
     needs_credential: true,
     needs: &[("user", "password"), ("password", "user"), ("wallet_password", "wallet_dir")],
+    dialect: Dialect { times: Times::OracleDate, ..Dialect::STANDARD },
     options: &[("adbc.oracle.number_mode", "decimal"), ("adbc.oracle.use_extension_types", "true")],
     tables_sql: Some("select owner || '.' || table_name as name from all_tables order by name"),
     version_sql: Some("select banner as version from v$version"),
