@@ -236,12 +236,15 @@ impl Source {
         }
     }
 
-    /// The tables that may be read, as [`Query::Table`] names them, in order, at most [`TABLES_MAX`].
+    /// The tables that may be read, as [`Query::Table`] names them, in order, at most [`TABLES_MAX`]. Those that it cannot
+    /// name are left out.
     pub async fn tables(&self) -> Result<Vec<String>, Error> {
-        match self.bounded(self.driver.tables()).await? {
-            Tables::Listed(names) => Ok(names),
-            Tables::Sql(sql) => self.texts(sql).await,
-        }
+        let mut names = match self.bounded(self.driver.tables()).await? {
+            Tables::Listed(names) => names,
+            Tables::Sql(sql) => self.texts(sql).await?,
+        };
+        names.retain(|name| self.check_query(&Query::Table { name: name.clone(), columns: None }).is_ok());
+        Ok(names)
     }
 
     /// The first column of a query of our own.

@@ -107,7 +107,7 @@ impl Driver for Files {
     }
 
     async fn tables(&self) -> Result<Tables, Error> {
-        let (_, files) = self.place.snapshot(&Pattern::all()).await?;
+        let (_, files) = self.place.entries(&Pattern::all()).await?;
         Ok(Tables::Listed(files.iter().map(|file| file.name().to_owned()).collect()))
     }
 

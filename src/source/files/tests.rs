@@ -151,6 +151,8 @@ async fn only_files_below_the_directory_are_read() {
     let source = source(&directory.path().join("exports"));
     source.check().await.unwrap();
     assert_eq!(read(&source, &table("2026/a.csv", None), None).await.unwrap().len(), 2);
+    let error = source.describe(&table("2026/*.parquet", None)).await.unwrap_err();
+    assert!(error.message().contains("matches the pattern `2026/*.parquet`"), "{error}");
     let absolute = directory.path().join("secret.csv").display().to_string();
     for (query, code) in [
         (table("../secret.csv", None), "source_table_name_invalid"),
@@ -166,6 +168,9 @@ async fn only_files_below_the_directory_are_read() {
     let error = source.describe(&table("directory.csv", None)).await.unwrap_err();
     assert_eq!(error.code(), "source_file_unreadable");
     fs::remove_dir_all(directory.path().join("exports")).unwrap();
+    fs::create_dir(directory.path().join("exports")).unwrap();
+    assert!(source.tables().await.unwrap().is_empty());
+    fs::remove_dir(directory.path().join("exports")).unwrap();
     assert_eq!(source.check().await.unwrap_err().code(), "source_file_missing");
 }
 
@@ -380,6 +385,35 @@ fn parquet(batches: &[RecordBatch]) -> Vec<u8> {
     }
     writer.close().unwrap();
     bytes
+}
+
+/// The library reads their encoded bytes.
+#[tokio::test]
+async fn variants_of_parquet_are_refused() {
+    use parquet::{
+        basic::{LogicalType, Repetition, Type as Physical},
+        file::writer::SerializedFileWriter,
+        schema::types::Type,
+    };
+    let directory = TempDir::new().unwrap();
+    let is_needed = Repetition::REQUIRED;
+    let leaf = |name: &str, kind| {
+        Arc::new(Type::primitive_type_builder(name, kind).with_repetition(is_needed).build().unwrap())
+    };
+    let group = |name: &'static str, fields| {
+        Type::group_type_builder(name).with_repetition(is_needed).with_fields(fields)
+    };
+    let bytes = vec![leaf("metadata", Physical::BYTE_ARRAY), leaf("value", Physical::BYTE_ARRAY)];
+    let variant = group("v", bytes).with_logical_type(Some(LogicalType::variant(None))).build().unwrap();
+    let within = group("s", vec![Arc::new(variant)]).build().unwrap();
+    let fields = vec![leaf("id", Physical::INT64), Arc::new(within)];
+    let schema = Type::group_type_builder("m").with_fields(fields).build().unwrap();
+    let file = fs::File::create(directory.path().join("a.parquet")).unwrap();
+    SerializedFileWriter::new(file, Arc::new(schema), Arc::default()).unwrap().close().unwrap();
+    let error = read(&source(directory.path()), &table("a.parquet", None), None).await.unwrap_err();
+    assert_eq!(error.code(), "source_format_unknown", "{error}");
+    assert!(error.message().contains("the type VARIANT of Parquet in s"), "{error}");
+    read(&source(directory.path()), &table("a.parquet", Some(&["id"])), None).await.unwrap();
 }
 
 /// Of an interval of Parquet that no schema of Arrow describes, the library reads days and milliseconds alone.
