@@ -61,8 +61,8 @@ pub(super) enum Times {
     Typed,
     /// A call that reads ISO 8601, for ClickHouse.
     Parsed,
-    /// A string of ISO 8601 with a `T` and without a fraction, which SQL Server makes a value of the column's type. It would
-    /// convert the column to the type of a cast.
+    /// A string of ISO 8601 with a `T` and without a fraction, which SQL Server makes a value of the column's type: it would
+    /// convert a column of `datetime` to `datetime2`. With a zone a cast, since not every type of time takes such a string.
     Iso,
     /// As `Typed`, but a time without a zone has a type of its own: Databricks would convert a column of it.
     TypedWithoutZone,
@@ -94,10 +94,10 @@ impl Times {
                 format!("timestamp '{}{utc}'", without(text, zone))
             }
             (Self::Iso, TimeForm::Date) => format!("'{text}'"),
-            (Self::Iso, TimeForm::Time { zone, .. }) => {
-                let time = without(text, zone).replace(' ', "T");
-                format!("'{}{zone}'", without_fraction(&time))
+            (Self::Iso, TimeForm::Time { zone: "", .. }) => {
+                format!("'{}'", without_fraction(&text.replace(' ', "T")))
             }
+            (Self::Iso, TimeForm::Time { .. }) => format!("cast('{text}' as datetimeoffset)"),
             (Self::Parsed, TimeForm::Time { .. }) => format!("parseDateTime64BestEffort('{text}', 9, 'UTC')"),
         }
     }
@@ -526,7 +526,7 @@ mod tests {
                 "2026-01-01T00:00:00Z",
                 "parseDateTime64BestEffort('2026-01-01T00:00:00Z', 9, 'UTC')",
             ),
-            (Times::Iso, "2026-01-01T00:00:00.000Z", "'2026-01-01T00:00:00Z'"),
+            (Times::Iso, "2026-01-01T00:00:00Z", "cast('2026-01-01T00:00:00Z' as datetimeoffset)"),
             (Times::Iso, "2026-01-01 00:00:00.000", "'2026-01-01T00:00:00'"),
             (Times::Iso, "2026-01-01", "'2026-01-01'"),
             (Times::Iso, "42", "42"),
