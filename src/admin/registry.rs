@@ -83,8 +83,8 @@ impl Registry {
         })
     }
 
-    /// Asks the source of a sync for the columns of its model and of its query of changes, and compiles the mapping for
-    /// them. No row is read.
+    /// Asks the source of a sync for the columns of its model and of its increments, and compiles the mapping for them. Rows
+    /// are read only to see what a cursor's column has.
     ///
     /// # Errors
     /// [`Error::UnknownSync`], [`Error::Mapping`], [`Error::Source`].
@@ -92,7 +92,8 @@ impl Registry {
         let sync = self.find(name)?;
         let checked = check(&sync).await?;
         if let Some(increment) = &sync.spec.increment {
-            increment.check_changes(&sync.spec.model.source(&sync.source), &checked.columns).await?;
+            let source = sync.spec.model.source(&sync.source);
+            increment.check_queries(&source, &checked.query, &checked.columns).await?;
         }
         Ok(checked)
     }

@@ -217,8 +217,12 @@ fn write_object(columns: &[Column], batch: &RowBatch, row: usize, object: &mut V
         match batch.cell(row, at) {
             (CellKind::Null, _) => object.extend_from_slice(b"null"),
             (CellKind::Text, text) => json::write_string(object, text),
-            // The reason stands where the value cannot.
-            (CellKind::Invalid, reason) => json::write_string(object, &[b"rejected: ", reason].concat()),
+            // The reason stands where the value cannot, and is no text of the source.
+            (CellKind::Invalid, reason) => {
+                object.extend_from_slice(b"{\"rejected\":");
+                json::write_string(object, reason);
+                object.push(b'}');
+            }
             (_, text) => object.extend_from_slice(text),
         }
     }

@@ -122,6 +122,9 @@ impl CursorValue {
                 let value = integer.saturating_sub(i128::from(overlap));
                 Ok(Self { text: value.to_string(), value: Value::Integer(value) })
             }
+            // Nothing is nothing of every kind.
+            (Value::Time(..), Overlap::Number(0)) => self.minus(Overlap::Time(Duration::ZERO)),
+            (Value::Integer(_), Overlap::Time(Duration::ZERO)) => self.minus(Overlap::Number(0)),
             (Value::Time(time, form), Overlap::Time(overlap)) => {
                 let overlap = TimeDelta::from_std(overlap).map_err(|_| NotACursor)?;
                 let from = time.checked_sub_signed(overlap).ok_or(NotACursor)?.trunc_subsecs(0);
@@ -202,6 +205,8 @@ mod tests {
             ("2026-01-01 00:05:00+00:00", minutes, "2025-12-31 23:55:00+00:00"),
             ("2026-01-01", minutes, "2025-12-31"),
             ("2026-01-01", Overlap::Time(Duration::ZERO), "2026-01-01"),
+            ("2026-01-01", Overlap::Number(0), "2026-01-01"),
+            ("1500", Overlap::Time(Duration::ZERO), "1500"),
             ("1500", number, "500"),
             ("-5", number, "-1005"),
             (

@@ -65,7 +65,7 @@ pub enum Error {
     #[error("the mapping does not fit the model: {}", list(.0))]
     Mapping(Vec<mapping::MappingFault>),
     /// The column by which a sync reads increments cannot be used.
-    #[error("`{column}`, a column of `incremental`, {why}")]
+    #[error("increments cannot be read: column `{column}` {why}")]
     Increment { column: String, why: String },
     /// The run wrote too many bytes.
     #[error(

@@ -10,7 +10,7 @@ use super::{
     fault::{Fault, Place, Report},
     interpolate::Text,
     nearest,
-    printable::Printing,
+    printable::{MASK, Printing},
     section::Section,
     tree::{Node, Value},
     units,
@@ -26,6 +26,16 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// What a fault shows of a string that is none of the words or names wanted: not what somebody may have written a
+    /// password in, such as a URL, which is not printed either.
+    fn refused_word(&self, text: &Text) -> String {
+        if text.value.contains([':', '@', '/']) {
+            return MASK.to_owned();
+        }
+        self.printable();
+        shown(text)
+    }
+
     /// Declares that the strings of this value may be printed whole. Strings that no reader declares are
     /// masked: read secrets with [`Item::string`] or [`Item::word`] alone.
     pub(crate) fn printable(&self) -> &Self {
@@ -163,8 +173,9 @@ impl<'a> Item<'a> {
 
     /// A name that must be among `names`, the names of every `what`.
     pub(crate) fn reference(&self, what: &str, names: &[String]) -> Option<&'a str> {
-        let text = self.printable().text()?;
+        let text = self.text()?;
         if names.contains(&text.value) {
+            self.printable();
             return Some(&text.value);
         }
         let all = names.iter().map(String::as_str);
@@ -175,20 +186,21 @@ impl<'a> Item<'a> {
         } else {
             nearest::hint(&text.value, &format!("known {what}s"), all)
         };
-        self.fail(format!("there is no {what} {}", shown(text)), hint)
+        self.fail(format!("there is no {what} {}", self.refused_word(text)), hint)
     }
 
     /// One of `allowed` words.
     pub(crate) fn one_of<T: Copy>(&self, allowed: &[(&str, T)]) -> Option<T> {
-        let text = self.printable().text()?;
+        let text = self.text()?;
         if let Some((_, value)) = allowed.iter().find(|(word, _)| *word == text.value) {
+            self.printable();
             return Some(*value);
         }
         let words = allowed.iter().map(|(word, _)| *word);
         // A guess would reveal something of a value from the environment.
         let near = if text.from_environment { None } else { nearest::nearest(&text.value, words.clone()) };
         self.fail(
-            format!("{} is not one of {}", shown(text), nearest::quoted(words)),
+            format!("{} is not one of {}", self.refused_word(text), nearest::quoted(words)),
             near.map(|near| format!("did you mean \"{near}\"?")),
         )
     }
@@ -266,7 +278,11 @@ impl<'a> Item<'a> {
             let value = value?;
             if list.contains(&value) {
                 return match &item.node.value {
-                    Value::String(text) => item.fail(format!("lists {} twice", shown(text)), None),
+                    Value::String(text)
+                        if self.report.printable_value(&item.key, text) == text.value.as_str() =>
+                    {
+                        item.fail(format!("lists {} twice", shown(text)), None)
+                    }
                     _ => item.fail("lists a value twice", None),
                 };
             }
@@ -287,10 +303,13 @@ impl<'a> Item<'a> {
 
     /// A name of `domain::name`, which URLs and metric labels may contain.
     pub(crate) fn name<N, E: std::fmt::Display>(&self, new: impl FnOnce(&str) -> Result<N, E>) -> Option<N> {
-        let text = self.printable().text()?;
+        let text = self.text()?;
         match new(&text.value) {
-            Ok(name) => Some(name),
-            Err(error) => self.fail(format!("{} cannot be used: {error}", shown(text)), None),
+            Ok(name) => {
+                self.printable();
+                Some(name)
+            }
+            Err(error) => self.fail(format!("{} cannot be used: {error}", self.refused_word(text)), None),
         }
     }
 

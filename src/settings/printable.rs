@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 use super::interpolate::Text;
 
 /// Stands for a string that is not printed.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// How much of a string may be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

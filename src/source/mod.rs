@@ -213,6 +213,11 @@ impl Source {
         self.check_sql().is_ok()
     }
 
+    /// Whether the type of a column holds for its values. SQLite has types of values only.
+    pub(crate) fn has_typed_columns(&self) -> bool {
+        self.type_name != sqlite::TYPE.name
+    }
+
     /// Reads the files that a connection would read, such as certificates; connects to nothing. Blocks.
     pub(crate) fn check_files(&self) -> Result<(), Error> {
         self.driver.check_files()
@@ -231,12 +236,15 @@ impl Source {
         }
     }
 
-    /// The tables that may be read, as [`Query::Table`] names them, in order, at most [`TABLES_MAX`].
+    /// The tables that may be read, as [`Query::Table`] names them, in order, at most [`TABLES_MAX`]. Those that it cannot
+    /// name are left out.
     pub async fn tables(&self) -> Result<Vec<String>, Error> {
-        match self.bounded(self.driver.tables()).await? {
-            Tables::Listed(names) => Ok(names),
-            Tables::Sql(sql) => self.texts(sql).await,
-        }
+        let mut names = match self.bounded(self.driver.tables()).await? {
+            Tables::Listed(names) => names,
+            Tables::Sql(sql) => self.texts(sql).await?,
+        };
+        names.retain(|name| self.check_query(&Query::Table { name: name.clone(), columns: None }).is_ok());
+        Ok(names)
     }
 
     /// The first column of a query of our own.

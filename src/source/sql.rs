@@ -14,6 +14,11 @@ fn without(text: &str, zone: &str) -> String {
     text.strip_suffix(zone).unwrap_or(text).replace('T', " ")
 }
 
+/// A time without the fraction of its seconds, which is zero in the beginning of an increment.
+fn without_fraction(time: &str) -> &str {
+    time.split_once('.').map_or(time, |(seconds, _)| seconds)
+}
+
 /// The lexical features in which SQL databases differ.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent features of a grammar")]
@@ -56,8 +61,13 @@ pub(super) enum Times {
     Typed,
     /// A call that reads ISO 8601, for ClickHouse.
     Parsed,
-    /// A cast, for SQL Server.
-    Cast,
+    /// A string of ISO 8601 with a `T` and without a fraction, which SQL Server makes a value of the column's type: it would
+    /// convert a column of `datetime` to `datetime2`. With a zone a cast, since not every type of time takes such a string.
+    Iso,
+    /// As `Typed`, but a time without a zone has a type of its own: Databricks would convert a column of it.
+    TypedWithoutZone,
+    /// As `Typed`, but a time without a zone is a date: Oracle would convert a column of dates.
+    OracleDate,
 }
 
 impl Times {
@@ -70,20 +80,25 @@ impl Times {
             (Self::WithoutZone, TimeForm::Time { zone, .. }) => {
                 format!("'{}'", without(text, zone))
             }
-            (Self::Typed, TimeForm::Date) => format!("date '{text}'"),
-            (Self::Typed, TimeForm::Time { zone, .. }) => {
+            (Self::TypedWithoutZone, TimeForm::Time { zone: "", .. }) => {
+                format!("timestamp_ntz '{}'", without(text, ""))
+            }
+            (Self::OracleDate, TimeForm::Time { zone: "", .. }) => {
+                format!("to_date('{}', 'YYYY-MM-DD HH24:MI:SS')", without_fraction(&without(text, "")))
+            }
+            (Self::Typed | Self::TypedWithoutZone | Self::OracleDate, TimeForm::Date) => {
+                format!("date '{text}'")
+            }
+            (Self::Typed | Self::TypedWithoutZone | Self::OracleDate, TimeForm::Time { zone, .. }) => {
                 let utc = if zone.is_empty() { "" } else { " +00:00" };
                 format!("timestamp '{}{utc}'", without(text, zone))
             }
-            (Self::Parsed, TimeForm::Time { .. }) => format!("parseDateTime64BestEffort('{text}', 9, 'UTC')"),
-            (Self::Cast, form) => {
-                let kind = match form {
-                    TimeForm::Date => "date",
-                    TimeForm::Time { zone: "", .. } => "datetime2",
-                    TimeForm::Time { .. } => "datetimeoffset",
-                };
-                format!("cast('{text}' as {kind})")
+            (Self::Iso, TimeForm::Date) => format!("'{text}'"),
+            (Self::Iso, TimeForm::Time { zone: "", .. }) => {
+                format!("'{}'", without_fraction(&text.replace(' ', "T")))
             }
+            (Self::Iso, TimeForm::Time { .. }) => format!("cast('{text}' as datetimeoffset)"),
+            (Self::Parsed, TimeForm::Time { .. }) => format!("parseDateTime64BestEffort('{text}', 9, 'UTC')"),
         }
     }
 }
@@ -511,9 +526,19 @@ mod tests {
                 "2026-01-01T00:00:00Z",
                 "parseDateTime64BestEffort('2026-01-01T00:00:00Z', 9, 'UTC')",
             ),
-            (Times::Cast, "2026-01-01T00:00:00Z", "cast('2026-01-01T00:00:00Z' as datetimeoffset)"),
-            (Times::Cast, "2026-01-01T00:00:00", "cast('2026-01-01T00:00:00' as datetime2)"),
-            (Times::Cast, "42", "42"),
+            (Times::Iso, "2026-01-01T00:00:00Z", "cast('2026-01-01T00:00:00Z' as datetimeoffset)"),
+            (Times::Iso, "2026-01-01 00:00:00.000", "'2026-01-01T00:00:00'"),
+            (Times::Iso, "2026-01-01", "'2026-01-01'"),
+            (Times::Iso, "42", "42"),
+            (Times::TypedWithoutZone, "2026-01-01T00:00:00", "timestamp_ntz '2026-01-01 00:00:00'"),
+            (Times::TypedWithoutZone, "2026-01-01T00:00:00Z", "timestamp '2026-01-01 00:00:00 +00:00'"),
+            (Times::TypedWithoutZone, "2026-01-01", "date '2026-01-01'"),
+            (
+                Times::OracleDate,
+                "2026-01-01T00:00:00.000000",
+                "to_date('2026-01-01 00:00:00', 'YYYY-MM-DD HH24:MI:SS')",
+            ),
+            (Times::OracleDate, "2026-01-01T00:00:00Z", "timestamp '2026-01-01 00:00:00 +00:00'"),
         ] {
             assert_eq!(times.literal(&CursorValue::parse(from).unwrap()), expected);
         }

@@ -42,6 +42,24 @@ fn a_certificate_goes_with_a_key() {
     );
 }
 
+/// A URL with a password, written where a word or a name belongs.
+#[test]
+fn words_that_are_none_show_no_password() {
+    let url = "postgres://u:hunter2@h/d";
+    for text in [
+        format!("[sources.w]\ntype = {url:?}\n"),
+        format!("[models.m]\nsource = {url:?}\ntable = \"t\"\nprimary_key = \"id\"\n"),
+        format!("[node]\nregion = {url:?}\n"),
+        format!("[syncs.c]\nmodel = {url:?}\non_delete = {url:?}\n"),
+        format!("[sources.w]\ntype = \"duckdb\"\nsetup = [\"set x = 'hunter2'\", \"set x = 'hunter2'\"]\n"),
+    ] {
+        let found = faults(&text);
+        assert!(!found.is_empty() && !format!("{found:?}").contains("hunter2"), "{text}{found:?}");
+    }
+    let found = faults("[sources.w]\ntype = \"postgers\"\n");
+    assert!(format!("{found:?}").contains("postgers"), "{found:?}");
+}
+
 #[test]
 fn wrong_types() {
     assert_faults(

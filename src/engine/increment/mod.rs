@@ -8,6 +8,7 @@
 mod settings;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
 
 pub(super) use settings::read;
 pub use settings::{DeletedRows, IncrementSettings};
@@ -27,6 +28,10 @@ use crate::{
 /// A cursor that moved over this many rows without a changed record is announced by itself: the next run would read
 /// them again.
 const ROWS_REREAD_MAX: u64 = 1000;
+/// Most rows that a check reads to see what a cursor's column has.
+const ROWS_SAMPLED: u64 = 100;
+/// What is wrong with a column that cannot have a cursor.
+const NO_CURSOR: &str = "has a value that is neither an integer nor a time, or has both";
 
 /// How a run of a sync with increments reads.
 pub(super) struct IncrementPlan {
@@ -94,22 +99,7 @@ impl IncrementPlan {
             return None;
         }
         let value = CursorValue::parse(cursor.value.as_ref()?).ok()?;
-        Some(self.start(&value).map(|from| (cursor.clone(), from)))
-    }
-
-    /// The beginning of an increment after `value`.
-    fn start(&self, value: &CursorValue) -> Result<CursorValue, Error> {
-        let overlap = self.settings.overlap.unwrap_or(match value.time_form() {
-            Some(_) => settings::OVERLAP_TIME,
-            None => settings::OVERLAP_NUMBER,
-        });
-        value.minus(overlap).map_err(|NotACursor| {
-            let wanted = match overlap {
-                Overlap::Time(_) => "has integers: write `overlap` as a number, as in overlap = 1000",
-                Overlap::Number(_) => "has times: write `overlap` as a duration, as in overlap = \"10m\"",
-            };
-            self.fault(wanted)
-        })
+        Some(self.settings.start(&value).map(|from| (cursor.clone(), from)))
     }
 
     /// Whether the run reads the whole model.
@@ -152,12 +142,12 @@ impl IncrementPlan {
     /// The cursor after a run whose rows left `marks`.
     pub(super) fn cursor(&self, marks: &Marks, data_as_of: DateTime<Utc>) -> Result<Cursor, Error> {
         if marks.is_faulty {
-            return Err(self.fault("has a value that is neither an integer nor a time, or has both"));
+            return Err(self.settings.fault(NO_CURSOR));
         }
         let highest = marks.highest.clone().map(|value| value.until(data_as_of));
         if let Some(highest) = &highest {
             // The next run would fail otherwise.
-            self.start(highest)?;
+            self.settings.start(highest)?;
         }
         let Some((before, _)) = &self.from else {
             let value = highest.map(CursorValue::into_text);
@@ -188,20 +178,35 @@ impl IncrementPlan {
             format!("{nulls} {rows} no value in `{column}`: only runs that read the whole model read {them}")
         })
     }
-
-    fn fault(&self, why: &str) -> Error {
-        Error::Increment { column: self.settings.column.clone(), why: why.to_owned() }
-    }
 }
 
 impl IncrementSettings {
+    /// The beginning of an increment after `value`.
+    fn start(&self, value: &CursorValue) -> Result<CursorValue, Error> {
+        let overlap = self.overlap.unwrap_or(match value.time_form() {
+            Some(_) => settings::OVERLAP_TIME,
+            None => settings::OVERLAP_NUMBER,
+        });
+        value.minus(overlap).map_err(|NotACursor| {
+            let wanted = match overlap {
+                Overlap::Time(_) => "has integers: write `overlap` as a number, as in overlap = 1000",
+                Overlap::Number(_) => "has times: write `overlap` as a duration, as in overlap = \"10m\"",
+            };
+            self.fault(wanted)
+        })
+    }
+
+    fn fault(&self, why: &str) -> Error {
+        Error::Increment { column: self.column.clone(), why: why.to_owned() }
+    }
+
     /// Checks the settings with the columns of the model.
     ///
     /// # Errors
     /// [`Error::Increment`].
     pub fn check(&self, columns: &[Column]) -> Result<(), Error> {
         let fault = |column: &str, why: String| Err(Error::Increment { column: column.to_owned(), why });
-        let absent = "is not a column of the model";
+        let absent = "is not in the model";
         let Some(at) = position(columns, &self.column) else { return fault(&self.column, absent.to_owned()) };
         let Column { kind, type_name, .. } = &columns[at];
         if matches!(kind, ColumnKind::Boolean | ColumnKind::Json | ColumnKind::Uuid) {
@@ -215,40 +220,95 @@ impl IncrementSettings {
         }
     }
 
-    /// Checks the query of changes, if there is one: it has the columns of the model, and that of deleted rows. No row
-    /// is read.
+    /// Checks that the source takes the query of rows from a cursor on, or the query of changes, which has the columns of
+    /// the model and that of deleted rows. A few rows are read when the type of the column does not say what its values are.
     ///
     /// # Errors
     /// [`Error::Increment`], [`Error::Source`].
-    pub async fn check_changes(&self, source: &Source, model: &[Column]) -> Result<(), Error> {
-        let Some(query) = &self.changes else { return Ok(()) };
-        let of_cursor = position(model, &self.column).map(|at| &model[at]);
-        let Ok(from) = CursorValue::parse(of_cursor.map_or("0", first_value)) else { return Ok(()) };
-        let query = source::Increment { query: query.clone(), columns: Vec::new(), column: None, from };
-        let changes = source.describe(&Query::Increment(Box::new(query))).await;
-        let changes = changes.map_err(|error| error.of_part("changes_sql"))?;
-        check_alike(model, &changes)?;
+    pub async fn check_queries(
+        &self,
+        source: &Source,
+        model: &Query,
+        columns: &[Column],
+    ) -> Result<(), Error> {
+        let Some(at) = position(columns, &self.column) else { return Ok(()) };
+        let known = first_value(&columns[at]).filter(|_| source.has_typed_columns());
+        let value = match known.and_then(|text| CursorValue::parse(text).ok()) {
+            Some(value) => value,
+            None => match self.sample(source, model, columns, at).await? {
+                Some(value) => value,
+                None => return Ok(()),
+            },
+        };
+        let from = self.start(&value)?;
+        let (query, columns_read, column) = match &self.changes {
+            Some(changes) => (changes.clone(), Vec::new(), None),
+            None => {
+                let names = columns.iter().map(|column| column.name.clone()).collect();
+                (model.clone(), names, Some(self.column.clone()))
+            }
+        };
+        let query = source::Increment { query, columns: columns_read, column, from };
+        let part = if self.changes.is_some() { "changes_sql" } else { "the rows from a cursor on" };
+        let found = source.describe(&Query::Increment(Box::new(query))).await;
+        let found = found.map_err(|error| error.of_part(part))?;
+        if self.changes.is_none() {
+            return Ok(());
+        }
+        check_alike(columns, &found)?;
         match &self.deleted {
-            Some(deleted) if position(&changes, &deleted.column).is_none() => Err(missing(&deleted.column)),
+            Some(deleted) if position(&found, &deleted.column).is_none() => {
+                Err(missing(&deleted.column, "of `deleted`"))
+            }
             _ => Ok(()),
         }
     }
+
+    /// A value of the cursor's column among the first rows of the model.
+    async fn sample(
+        &self,
+        source: &Source,
+        model: &Query,
+        columns: &[Column],
+        at: usize,
+    ) -> Result<Option<CursorValue>, Error> {
+        let (sender, mut batches) = mpsc::channel::<RowBatch>(1);
+        let collect = async {
+            let mut marks = Marks::default();
+            while let Some(batch) = batches.recv().await {
+                for row in 0..batch.rows() {
+                    let (kind, text) = batch.cell(row, at);
+                    marks.see(kind, text);
+                }
+            }
+            marks
+        };
+        let read = source.stream(model, sender, columns, Some(ROWS_SAMPLED));
+        let (read, marks) = tokio::join!(read, collect);
+        read?;
+        if marks.is_faulty { Err(self.fault(NO_CURSOR)) } else { Ok(marks.highest) }
+    }
 }
 
-/// A value of a cursor's column that no query can misread.
-fn first_value(column: &Column) -> &'static str {
-    let is_date = column.type_name.eq_ignore_ascii_case("date");
+/// A value of a cursor's column that no query can misread; `None` when its type does not say what its values are.
+fn first_value(column: &Column) -> Option<&'static str> {
+    let name = column.type_name.to_ascii_lowercase();
     match column.kind {
-        ColumnKind::Integer | ColumnKind::Number => "0",
-        _ if is_date => "1970-01-01",
-        _ => "1970-01-01T00:00:00",
+        ColumnKind::Integer => Some("0"),
+        ColumnKind::Text if name.contains("timestamp") || name.contains("datetime") => {
+            Some("1970-01-01T00:00:00")
+        }
+        ColumnKind::Text if name.contains("date") => Some("1970-01-01"),
+        _ => None,
     }
 }
 
 /// Checks that a query of changes has the columns of the model.
 pub(super) fn check_alike(model: &[Column], changes: &[Column]) -> Result<(), Error> {
     for column in model {
-        let Some(at) = position(changes, &column.name) else { return Err(missing(&column.name)) };
+        let Some(at) = position(changes, &column.name) else {
+            return Err(missing(&column.name, "of the model"));
+        };
         if changes[at].kind != column.kind {
             let (one, other) = (&column.type_name, &changes[at].type_name);
             let why = format!("is {one} in the model and {other} in `changes_sql`");
@@ -258,8 +318,8 @@ pub(super) fn check_alike(model: &[Column], changes: &[Column]) -> Result<(), Er
     Ok(())
 }
 
-fn missing(column: &str) -> Error {
-    Error::Increment { column: column.to_owned(), why: "is not a column of `changes_sql`".to_owned() }
+fn missing(column: &str, of: &str) -> Error {
+    Error::Increment { column: column.to_owned(), why: format!("{of} is not in `changes_sql`") }
 }
 
 impl RunPlan {

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 
-use super::{
-    manifest::{Manifest, Node},
-    place::Place,
-};
+use super::{manifest::Manifest, place::Place};
 use crate::model::error::Error;
 
 /// Commands of dbt that build. The others, such as `docs generate`, write their results to the same file.
@@ -43,15 +40,16 @@ impl Invocation {
         self.statuses.as_ref().is_none_or(|statuses| !statuses.values().any(is_failure))
     }
 
-    /// Whether it has built a node, and no test of the node failed: dbt does not build on such a node either.
-    pub(super) fn has_built(&self, id: &str, node: &Node<'_>, manifest: &Manifest<'_>) -> bool {
+    /// Whether it has built a node, or all that an ephemeral one is made of, and no test of them failed: dbt does not build on
+    /// such a node either. Of an ephemeral node that is made of sources alone, whether nothing failed.
+    pub(super) fn has_built(&self, id: &str, manifest: &Manifest<'_>) -> bool {
         let Some(statuses) = &self.statuses else { return true };
-        if node.is_ephemeral() {
-            return self.has_no_failure();
-        }
         let has_failed = |test: &str| statuses.get(test).is_some_and(|status| FAILURES.contains(&&**status));
-        statuses.get(id).is_some_and(|status| status == "success")
-            && !manifest.tests_of(id).any(|(test, _)| has_failed(test))
+        let parts = manifest.parts(id);
+        let mut built = parts.iter().filter(|(_, node)| !node.is_ephemeral()).map(|(id, _)| *id).peekable();
+        (built.peek().is_some() || self.has_no_failure())
+            && built.all(|id| statuses.get(id).is_some_and(|status| status == "success"))
+            && !parts.keys().any(|id| manifest.tests_of(id).any(|(test, _)| has_failed(test)))
     }
 }
 

@@ -56,6 +56,16 @@ pub(super) struct Node<'a> {
     tested: Option<String>,
     column_name: Option<String>,
     test_metadata: Option<TestMetadata>,
+    #[serde(default)]
+    depends_on: DependsOn,
+}
+
+/// What a node is made of.
+#[derive(Deserialize, Default)]
+struct DependsOn {
+    /// Ids of nodes and sources.
+    #[serde(default)]
+    nodes: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -120,6 +130,19 @@ impl<'a> Manifest<'a> {
 
     pub(super) fn adapter(&self) -> &str {
         self.metadata.adapter_type.as_deref().unwrap_or("an unknown database")
+    }
+
+    /// A node; of an ephemeral one, which dbt does not build, also the nodes that it is made of, up to those that dbt builds.
+    pub(super) fn parts<'s>(&'s self, id: &'s str) -> BTreeMap<&'s str, &'s Node<'a>> {
+        let (mut parts, mut open) = (BTreeMap::new(), vec![id]);
+        while let Some(id) = open.pop() {
+            // Sources are no nodes.
+            let Some(node) = self.nodes.get(id) else { continue };
+            if parts.insert(id, node).is_none() && node.is_ephemeral() {
+                open.extend(node.depends_on.nodes.iter().map(String::as_str));
+            }
+        }
+        parts
     }
 
     /// The tests of a node, by their ids.

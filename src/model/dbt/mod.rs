@@ -168,8 +168,8 @@ impl DbtModel {
         let project = self.project.name().to_owned();
         self.project
             .with_manifest(move |manifest| {
-                let (id, node) = manifest.named(&project).find(&selector, &sync)?;
-                Ok(invocation.has_built(id, node, manifest))
+                let (id, _) = manifest.named(&project).find(&selector, &sync)?;
+                Ok(invocation.has_built(id, manifest))
             })
             .await
     }

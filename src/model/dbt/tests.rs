@@ -118,41 +118,49 @@ fn only_commands_that_build_are_invocations() {
 }
 
 #[test]
-fn model_is_built_when_it_and_its_tests_succeeded() {
+fn model_is_built_when_all_that_it_is_made_of_and_its_tests_succeeded() {
+    let ephemeral = |nodes: &str| {
+        format!(r#","config":{{"materialized":"ephemeral"}},"depends_on":{{"macros":[],"nodes":[{nodes}]}}"#)
+    };
     let text = manifest(
         &[
-            node("model.shop.m", ""),
-            node("model.shop.e", r#","config":{"materialized":"ephemeral"}"#),
+            node("model.shop.m", r#","depends_on":{"nodes":["model.shop.other"]}"#),
+            node("seed.shop.s", r#","depends_on":{"macros":[]}"#),
+            node("model.shop.inner", &ephemeral(r#""model.shop.m","source.shop.raw.t""#)),
+            node("model.shop.e", &ephemeral(r#""model.shop.inner","seed.shop.s""#)),
+            node("model.shop.raw", &ephemeral(r#""source.shop.raw.t""#)),
             node("test.shop.t", r#","attached_node":"model.shop.m""#),
+            node("test.shop.u", r#","attached_node":"model.shop.inner""#),
         ]
         .join(","),
     );
     let manifest = Manifest::parse(text.as_bytes()).unwrap();
     let sync = CollectionName::new("sync").unwrap();
-    for (results, is_built, is_ephemeral_built) in [
-        (r#"{"unique_id":"model.shop.m","status":"success"}"#, true, true),
-        (r#"{"unique_id":"model.shop.m","status":"error"}"#, false, false),
-        (r#"{"unique_id":"model.shop.other","status":"success"}"#, false, true),
-        (
-            r#"{"unique_id":"model.shop.m","status":"success"},{"unique_id":"test.shop.t","status":"fail"}"#,
-            false,
-            false,
-        ),
-        (
-            r#"{"unique_id":"model.shop.m","status":"success"},{"unique_id":"test.shop.t","status":"warn"}"#,
-            true,
-            true,
-        ),
-        (r#"{"unique_id":"model.shop.m","status":"skipped"}"#, false, true),
+    // Of each node its status; then whether `m`, `e` and `raw` are built.
+    for (results, expected) in [
+        (&["model.shop.m success", "seed.shop.s success"][..], [true, true, true]),
+        (&["model.shop.m success"], [true, false, true]),
+        (&["seed.shop.s success"], [false, false, true]),
+        (&["model.shop.other success"], [false, false, true]),
+        (&["model.shop.m error", "seed.shop.s success"], [false, false, false]),
+        (&["model.shop.m skipped", "seed.shop.s success"], [false, false, true]),
+        (&["model.shop.m success", "seed.shop.s success", "model.shop.other error"], [true, true, false]),
+        (&["model.shop.m success", "seed.shop.s success", "test.shop.t fail"], [false, false, false]),
+        (&["model.shop.m success", "seed.shop.s success", "test.shop.t warn"], [true, true, true]),
+        (&["model.shop.m success", "seed.shop.s success", "test.shop.u fail"], [true, false, false]),
     ] {
+        let outcome = |result: &&str| {
+            let (id, status) = result.split_once(' ').unwrap();
+            format!(r#"{{"unique_id":"{id}","status":"{status}"}}"#)
+        };
+        let listed = results.iter().map(outcome).collect::<Vec<_>>().join(",");
         let text = format!(
-            r#"{{"metadata":{{"invocation_id":"i"}},"args":{{"which":"build"}},"results":[{results}]}}"#
+            r#"{{"metadata":{{"invocation_id":"i"}},"args":{{"which":"build"}},"results":[{listed}]}}"#
         );
         let invocation = invocation::parse(text.as_bytes()).unwrap().unwrap();
-        for (name, expected) in [("m", is_built), ("e", is_ephemeral_built)] {
-            let named = manifest.named("main");
-            let (id, node) = named.find(&Selector::Name(name.to_owned()), &sync).unwrap();
-            assert_eq!(invocation.has_built(id, node, &manifest), expected, "{name} {results}");
+        for (name, is_built) in ["m", "e", "raw"].into_iter().zip(expected) {
+            let (id, _) = manifest.named("main").find(&Selector::Name(name.to_owned()), &sync).unwrap();
+            assert_eq!(invocation.has_built(id, &manifest), is_built, "{name} {results:?}");
         }
     }
 }

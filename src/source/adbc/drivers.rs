@@ -50,7 +50,7 @@ pub struct FoundDriver {
     pub name: String,
     /// Its file, when it was found.
     pub path: Option<PathBuf>,
-    /// Its version, when a manifest tells it.
+    /// Its version, when a manifest or a package of Python tells it.
     pub version: Option<String>,
     /// How to install it.
     pub install: String,
@@ -160,10 +160,27 @@ fn in_directory(directory: &Path, name: &str) -> Result<Option<(DriverFile, Opti
     if manifest.is_file() {
         return read_manifest(&manifest).map(Some);
     }
+    let library = format!("{DLL_PREFIX}adbc_driver_{name}{DLL_SUFFIX}");
+    // The last one is in a package of Python.
     let libraries =
-        [format!("{DLL_PREFIX}adbc_driver_{name}{DLL_SUFFIX}"), format!("{DLL_PREFIX}{name}{DLL_SUFFIX}")];
+        [library.clone(), format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"), format!("adbc_driver_{name}/{library}")];
     let path = libraries.iter().map(|library| directory.join(library)).find(|path| path.is_file());
-    Ok(path.map(|path| (DriverFile { path, entrypoint: None }, None)))
+    Ok(path.map(|path| {
+        let version = package_version(&path);
+        (DriverFile { path, entrypoint: None }, version)
+    }))
+}
+
+/// The version of the package of Python that has a library: `adbc_driver_NAME-1.2.3.dist-info` is beside its directory.
+fn package_version(library: &Path) -> Option<String> {
+    let package = library.parent()?;
+    let start = format!("{}-", package.file_name()?.to_str()?);
+    let names = fs::read_dir(package.parent()?).ok()?.flatten().take(FILES_MAX);
+    let version_of = |file: fs::DirEntry| {
+        let file = file.file_name().into_string().ok()?;
+        Some(file.strip_prefix(&start)?.strip_suffix(".dist-info")?.to_owned())
+    };
+    names.into_iter().find_map(version_of)
 }
 
 fn names_in(directory: &Path) -> Vec<String> {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::ErrorKind,
-    source::error::{Error, WORDS_CHARS_MAX, cause, connection_lost, database_words, of_database},
+    source::error::{Cause, Error, WORDS_CHARS_MAX, cause, connection_lost, database_words, of_database},
     support::result_code::{Meaning, ResultCode},
 };
 
@@ -21,6 +21,15 @@ const NO_VENDOR_CODE: i32 = i32::MIN;
 
 /// The error that the source gives for a failure in its worker.
 pub(super) fn of(failure: &Failure, process: &Process) -> Error {
+    let error = explained(failure, process);
+    let hints = process.kind.hints.iter();
+    match hints.copied().find(|(start, _)| failure.message.starts_with(start)) {
+        Some((_, hint)) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+fn explained(failure: &Failure, process: &Process) -> Error {
     if failure.status == DAMAGED {
         let (driver, words) = (process.driver.display(), &failure.message);
         let message = format!("the driver {driver} sent data that ADBC does not allow: {words}");
@@ -58,6 +67,14 @@ pub(super) fn of(failure: &Failure, process: &Process) -> Error {
         }
         (Step::Connect, _) => Error::new(cause::UNREACHABLE, format!("the driver cannot connect: {words}"))
             .with_hint("check the source's keys, its address, user and credentials"),
+        (Step::Extension(at), _) => {
+            let which = format!("statement {} of `setup`: ", at + 1 - process.kind.setup.len());
+            let error = Cause { kind: ErrorKind::Invalid, ..cause::QUERY_FAILED };
+            Error::new(error, format!("the extension cannot be loaded: {which}{words}")).with_hint(
+                "install it once with the command of the same version of the database, as the user that runs Larder, or \
+                 name its directory with `extensions_dir`",
+            )
+        }
         (Step::Setup(at), _) => {
             let own = process.kind.setup.len();
             let which =
@@ -68,6 +85,12 @@ pub(super) fn of(failure: &Failure, process: &Process) -> Error {
                 return error.with_hint("correct the source's `setup`");
             }
             error
+        }
+        // It was described: what it cannot is stand between parentheses.
+        (Step::Read, _) if meaning(failure, process.kind.words) == Meaning::Syntax => {
+            of_database(Meaning::Syntax, words).with_hint(
+                "write one statement that reads, select or with: it is sent between parentheses, where nothing can write",
+            )
         }
         (Step::Describe | Step::Read, _) => of_database(meaning(failure, process.kind.words), words),
     }
@@ -215,6 +238,7 @@ mod tests {
             ),
             (Step::Describe, "NotFound", None, "no", "source_unknown_table"),
             (Step::Setup(3), "InvalidArguments", None, "no", "source_query_failed"),
+            (Step::Extension(3), "Unknown", None, "IO Error: x", "source_query_failed"),
             (Step::Read, "IO", None, "no", "source_connection_lost"),
             (Step::Read, "Cancelled", None, "no", "source_query_cancelled"),
         ] {
@@ -229,6 +253,19 @@ mod tests {
         let error = of(&failure(Step::Setup(own + 1), "Unknown", None, "Parser Error: x"), &process(&[]));
         assert!(error.message().contains("statement 2 of `setup`"), "{error}");
         assert_eq!(error.hint(), Some("correct the source's `setup`"));
+    }
+
+    #[test]
+    fn words_of_a_database_have_their_own_hints() {
+        for (step, message, part) in [
+            (Step::Read, "Out of Memory Error: could not allocate", "memory_limit"),
+            (Step::Connect, "IO Error: Could not set lock on file \"a.duckdb\"", "another process"),
+            (Step::Read, "Parser Error: syntax error at or near \"create\"", "between parentheses"),
+            (Step::Extension(2), "IO Error: Extension \"/x/httpfs\" not found", "extensions_dir"),
+        ] {
+            let error = of(&failure(step, "Unknown", None, message), &process(&[]));
+            assert!(error.hint().unwrap().contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) enum Step {
     Connect,
     /// A statement runs before the query; its place, from 0.
     Setup(usize),
+    /// The same of a statement that loads an extension, in which there is no secret.
+    Extension(usize),
     /// The query is planned; no row was read.
     Describe,
     /// Rows are read.

@@ -43,6 +43,8 @@ pub(super) struct Kind {
     pub(super) version_sql: Option<&'static str>,
     /// What the beginnings of messages mean, for a database that has no codes.
     pub(super) words: Words,
+    /// Beginnings of messages, and what to do about them.
+    pub(super) hints: &'static [(&'static str, &'static str)],
 }
 
 /// A key of a section, and the option that it becomes.
@@ -76,6 +78,8 @@ pub(super) enum Form {
     Url(&'static [&'static str]),
     /// A path, of a file or directory that exists.
     Path,
+    /// The path of a file of DuckDB.
+    Database,
     /// The path of a file whose content is the option: a key or certificates.
     Content,
 }
@@ -126,6 +130,7 @@ pub(super) const ANY: Kind = Kind {
     tables_sql: None,
     version_sql: None,
     words: &[],
+    hints: &[],
 };
 
 const PROTOCOLS: &[(&str, &str)] = &[("https", "https"), ("http", "http")];
@@ -270,7 +275,7 @@ pub(super) const DUCKDB: Kind = Kind {
     install: "`pipx install dbc && dbc install duckdb`, or libduckdb of https://duckdb.org/docs/installation",
     nests_queries: true,
     keys: &[
-        Key { implies: &[("access_mode", "READ_ONLY")], ..optional("path", "path", Form::Path) },
+        Key { implies: &[("access_mode", "READ_ONLY")], ..optional("path", "path", Form::Database) },
         optional("extensions_dir", "extension_directory", Form::Path),
         Key { check: Some(memory_limit), ..optional("memory_limit", "memory_limit", Form::Word) },
     ],
@@ -299,6 +304,20 @@ pub(super) const DUCKDB: Kind = Kind {
         ("Serialization Error", Meaning::Damaged),
         ("Conversion Error", Meaning::Data),
         ("Out of Range Error", Meaning::Data),
+    ],
+    hints: &[
+        (
+            "{\"exception_type\":\"Not implemented\",\"exception_message\":\"Unsupported Arrow type",
+            "cast the column of that type to JSON or text in the model's SQL, as in cast(x as json)",
+        ),
+        (
+            "Out of Memory Error",
+            "raise the source's `memory_limit`, and `memory_max` above it, or read fewer columns or rows",
+        ),
+        (
+            "IO Error: Could not set lock on file",
+            "another process has the file open for writing: end it, or read a copy of the file",
+        ),
     ],
 };
 
@@ -367,6 +386,7 @@ pub(super) const ORACLE: Kind = Kind {
     ],
     needs_credential: true,
     needs: &[("user", "password"), ("password", "user"), ("wallet_password", "wallet_dir")],
+    dialect: Dialect { times: Times::OracleDate, ..Dialect::STANDARD },
     options: &[("adbc.oracle.number_mode", "decimal"), ("adbc.oracle.use_extension_types", "true")],
     tables_sql: Some("select owner || '.' || table_name as name from all_tables order by name"),
     version_sql: Some("select banner as version from v$version"),

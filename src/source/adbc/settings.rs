@@ -1,6 +1,12 @@
 //! `[sources.NAME]` of the types that are read by a driver of ADBC.
 
-use std::{env::consts::DLL_SUFFIX, sync::Arc};
+use std::{
+    env::consts::DLL_SUFFIX,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+    sync::Arc,
+};
 
 use super::{
     Adbc, Setting,
@@ -17,7 +23,10 @@ use crate::{
         section::Section,
         url::{ENCODE_HINT, find_unencoded},
     },
-    source::driver::{Driver, OpenOptions},
+    source::{
+        driver::{Driver, OpenOptions},
+        file::regular,
+    },
     support::secret::SecretString,
 };
 
@@ -29,6 +38,8 @@ const MEMORY_BYTES_MIN: u64 = 128 << 20;
 const MEMORY_BYTES_MAX: u64 = 1 << 40;
 /// Most statements before a query, and most options.
 const ENTRIES_MAX: usize = 100;
+/// Where a file of DuckDB says that it is one.
+const DUCKDB_MAGIC: std::ops::Range<usize> = 8..12;
 /// Longest file that becomes an option, in bytes: a bundle of all certificates has 300 kB.
 const CONTENT_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -145,20 +156,50 @@ fn read_key(key: &Key, section: &Section<'_>, options: &OpenOptions<'_>) -> Opti
         Form::Bearer => secret(format!("Bearer {}", item.word()?)),
         Form::Url(schemes) => secret(url_of(&item, schemes)?),
         Form::Path => {
-            let path = item.file_path(options.dir)?;
-            let Some(path) = path.to_str().filter(|_| path.exists()) else {
-                let hint = "relative paths are from the configuration file's directory".to_owned();
-                return item.fail("does not exist", hint);
-            };
+            let path = existing_path(&item, options)?;
             if key.check.is_some() {
                 checked(content(&item, options)?)?;
             }
-            Setting::plain(key.option, path)
+            Setting::plain(key.option, &path)
         }
+        Form::Database => Setting::plain(key.option, &database(&item, options)?),
         Form::Content => secret(checked(content(&item, options)?)?),
     };
     let implied = key.implies.iter().map(|(name, value)| Setting::plain(name, value));
     Some(implied.chain([setting]).collect())
+}
+
+/// The path of a file or directory that exists.
+fn existing_path(item: &Item<'_>, options: &OpenOptions<'_>) -> Option<String> {
+    let path = item.file_path(options.dir)?;
+    let Some(path) = path.to_str().filter(|_| path.exists()) else {
+        let hint = "relative paths are from the configuration file's directory".to_owned();
+        return item.fail("does not exist", hint);
+    };
+    Some(path.to_owned())
+}
+
+/// The path of a file of DuckDB, and of no other file: DuckDB's own words about one do not say what is wrong.
+fn database(item: &Item<'_>, options: &OpenOptions<'_>) -> Option<String> {
+    const ATTACH: &str = "leave `path` out and attach it: setup = [\"load motherduck\", \
+        \"set motherduck_token = '${MOTHERDUCK_TOKEN}'\", \"attach 'md:shop'\"]";
+    // An address may have a token.
+    if item.word()?.starts_with("md:") || item.word()?.starts_with("motherduck:") {
+        return item.fail("is an address of MotherDuck, not a file", ATTACH.to_owned());
+    }
+    let path = existing_path(item, options)?;
+    let mut start = [0; DUCKDB_MAGIC.end];
+    let read = regular(Path::new(&path)).and_then(|_| File::open(&path)?.read_exact(&mut start));
+    let is_other = match read {
+        Ok(()) => &start[DUCKDB_MAGIC] != b"DUCK",
+        Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+    };
+    if is_other {
+        let hint = "read files of data by type = \"files\"; or leave `path` out, and name them in SQL, as in \
+                    select * from 'customers.csv'";
+        return item.fail("is not a database of DuckDB", hint.to_owned());
+    }
+    Some(path)
 }
 
 /// The content of the file that `item` names.

@@ -120,7 +120,8 @@ fn run(job: Job, out: &mut BufWriter<File>) -> Result<(), Ended> {
     let mut connection = database.new_connection().map_err(failed(Step::Connect))?;
     Frame::Connected.write(out)?;
     for (at, sql) in job.setup.iter().enumerate() {
-        execute(&mut connection, sql).map_err(failed(Step::Setup(at)))?;
+        let step = if loads_extension(sql) { Step::Extension(at) } else { Step::Setup(at) };
+        execute(&mut connection, sql).map_err(failed(step))?;
     }
     match job.task {
         Task::Connect => Ok(()),
@@ -128,6 +129,13 @@ fn run(job: Job, out: &mut BufWriter<File>) -> Result<(), Ended> {
         Task::Describe { sql, empty_sql } => describe(&mut connection, &sql, empty_sql, out),
         Task::Read { sql, rows_max } => read(&mut connection, &sql, rows_max, out),
     }
+}
+
+/// Whether a statement of `setup` is `load NAME`.
+fn loads_extension(sql: &str) -> bool {
+    let words: Vec<&str> = sql.trim_end_matches(';').split_whitespace().collect();
+    let is_name = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    matches!(words[..], [load, name] if load.eq_ignore_ascii_case("load") && is_name(name))
 }
 
 fn execute(connection: &mut ManagedConnection, sql: &str) -> AdbcResult<()> {

@@ -210,9 +210,15 @@ fn map(array: &ArrayRef) -> Result<Read, &'static str> {
                 if at > first {
                     out.push(b',');
                 }
-                let key_from = out.len();
-                if keys.read(at, state, out) == CellKind::Invalid {
-                    return Err(out.split_off(key_from));
+                let (key_from, nulled) = (out.len(), state.nulled);
+                match keys.read(at, state, out) {
+                    CellKind::Invalid => return Err(out.split_off(key_from)),
+                    // NaN and infinities, which would be one key, have no text in JSON.
+                    CellKind::Null => {
+                        state.nulled = nulled;
+                        return Err(RejectReason::InvalidValue.code().as_bytes().to_vec());
+                    }
+                    _ => {}
                 }
                 let key = out.split_off(key_from);
                 json::write_string(out, &key);

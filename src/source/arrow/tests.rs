@@ -319,6 +319,28 @@ fn structs_and_maps_are_objects() {
     check(map, ColumnKind::Json, CellKind::Json, &[r#"{"2":null,"1":"b"}"#, "{}"]);
 }
 
+/// NaN and the infinities would be one key of JSON.
+#[test]
+fn a_map_with_a_key_that_json_cannot_have_is_rejected() {
+    let entries = StructArray::from(vec![
+        (
+            Arc::new(Field::new("keys", DataType::Float64, false)),
+            Arc::new(Float64Array::from(vec![1.5, f64::NAN, f64::INFINITY])) as ArrayRef,
+        ),
+        (
+            Arc::new(Field::new("values", DataType::Int32, true)),
+            Arc::new(Int32Array::from(vec![Some(1), Some(2), None])),
+        ),
+    ]);
+    let entry = Arc::new(Field::new("entries", entries.data_type().clone(), false));
+    let map: ArrayRef = Arc::new(MapArray::new(entry, offsets(&[0, 1, 2, 3]), entries, None, false));
+    let (_, cells, nulled) = decode(field(&map), map);
+    let invalid = (CellKind::Invalid, "invalid_value");
+    let expected = [(CellKind::Json, r#"{"1.5":1}"#), invalid, invalid];
+    assert_eq!(cells, expected.map(|(kind, text)| (kind, text.to_owned())));
+    assert_eq!(nulled, 0);
+}
+
 #[test]
 fn unions_are_their_value() {
     let fields = UnionFields::try_new(

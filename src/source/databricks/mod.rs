@@ -18,7 +18,7 @@ use super::{
     error::Error,
     http::Endpoint,
     rows::RowSender,
-    sql::Dialect,
+    sql::{Dialect, Times},
 };
 use crate::{
     domain::row::Column,
@@ -31,8 +31,13 @@ pub(super) const TYPE: SourceType = SourceType { name: "databricks", causes: &[]
 const TABLES: &str = "select concat_ws('.', table_catalog, table_schema, table_name) as name \
      from system.information_schema.tables where table_schema <> 'information_schema' order by 1";
 
-const DIALECT: Dialect =
-    Dialect { identifier_quote: '`', has_backslash_escapes: true, nests_comments: true, ..Dialect::STANDARD };
+const DIALECT: Dialect = Dialect {
+    identifier_quote: '`',
+    has_backslash_escapes: true,
+    nests_comments: true,
+    times: Times::TypedWithoutZone,
+    ..Dialect::STANDARD
+};
 
 /// How the workspace knows the user.
 #[derive(Debug)]

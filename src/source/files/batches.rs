@@ -128,13 +128,11 @@ pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Resu
     BatchReader::new(content, &schema, chosen, |fields| {
         let cache = content.is_remote().then(|| Arc::new(Cache::new(fields.len())));
         let pages = Pages { content: Arc::clone(content), cache };
-        if let Some(column) = lossy_interval(&metadata, fields) {
-            let message = format!(
-                "{} has intervals of Parquet in {column}, of which the years and months cannot be read",
-                content.name()
-            );
+        if let Some((column, what)) = unreadable_column(&metadata, fields) {
+            let message =
+                format!("{} has {what} of Parquet in {column}, which cannot be read", content.name());
             return Err(Error::new(FORMAT_UNKNOWN, message).with_hint(
-                "leave it out with `columns`, or write it as text, for example with cast(... as varchar)",
+                "leave the column out with `columns`, or write it as text, for example with cast(... as varchar) or to_json(...)",
             ));
         }
         let mask = ProjectionMask::roots(metadata.parquet_schema(), fields.iter().copied());
@@ -146,21 +144,26 @@ pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Resu
     })
 }
 
-/// A column among the roots `fields` with intervals, of which the library reads days and milliseconds alone; a file of Arrow's
-/// own writer says what else they are.
-fn lossy_interval(metadata: &ArrowReaderMetadata, fields: &[usize]) -> Option<String> {
+/// A column in the roots `fields` whose values would come as other ones, and what it has. Of intervals the library reads days and
+/// milliseconds alone, but for a file of Arrow's own writer, which says what else they are. Of a variant it reads the encoded bytes.
+fn unreadable_column(metadata: &ArrowReaderMetadata, fields: &[usize]) -> Option<(String, &'static str)> {
     let file = metadata.metadata().file_metadata();
     let is_of_arrow =
         file.key_value_metadata().is_some_and(|pairs| pairs.iter().any(|pair| pair.key == "ARROW:schema"));
     let schema = metadata.parquet_schema();
-    let lossy = |leaf: &usize| {
-        fields.contains(&schema.get_column_root_idx(*leaf))
-            && schema.column(*leaf).converted_type() == ConvertedType::INTERVAL
-    };
-    (0..schema.num_columns())
-        .filter(|_| !is_of_arrow)
-        .find(lossy)
-        .map(|leaf| schema.column(leaf).path().string())
+    let leaves = (0..schema.num_columns()).filter(|leaf| fields.contains(&schema.get_column_root_idx(*leaf)));
+    let is_interval = |leaf: &usize| schema.column(*leaf).converted_type() == ConvertedType::INTERVAL;
+    let interval = leaves.filter(|_| !is_of_arrow).find(is_interval);
+    let interval = interval.map(|leaf| (schema.column(leaf).path().string(), "intervals"));
+    interval.or_else(|| {
+        let mut roots = fields.iter().map(|field| &schema.root_schema().get_fields()[*field]);
+        roots.find(|root| has_variant(root)).map(|root| (root.name().to_owned(), "the type VARIANT"))
+    })
+}
+
+fn has_variant(of: &parquet::schema::types::Type) -> bool {
+    let is_variant = matches!(of.get_basic_info().logical_type_ref(), Some(LogicalType::Variant(_)));
+    is_variant || of.is_group() && of.get_fields().iter().any(|field| has_variant(field))
 }
 
 /// Rows of one batch, so that it has about [`BATCH_BYTES_TARGET`].

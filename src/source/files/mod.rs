@@ -3,6 +3,8 @@
 mod batches;
 mod content;
 mod csv;
+mod csv_records;
+mod excel_time;
 mod format;
 mod json_lines;
 mod pattern;
@@ -105,7 +107,7 @@ impl Driver for Files {
     }
 
     async fn tables(&self) -> Result<Tables, Error> {
-        let (_, files) = self.place.snapshot(&Pattern::all()).await?;
+        let (_, files) = self.place.entries(&Pattern::all()).await?;
         Ok(Tables::Listed(files.iter().map(|file| file.name().to_owned()).collect()))
     }
 

@@ -80,6 +80,24 @@ impl Place {
 
     /// The files that `pattern` matches, by name; at least one.
     pub(super) async fn snapshot(&self, pattern: &Pattern) -> Result<(Opened, Vec<Entry>), Error> {
+        let (opened, files) = self.entries(pattern).await?;
+        if !files.is_empty() {
+            return Ok((opened, files));
+        }
+        let (text, place) = (pattern.text(), self.shown());
+        Err(if pattern.is_literal() {
+            Error::new(cause::FILE_MISSING, format!("there is no file {text} in {place}"))
+                .with_hint("check the source's place and the model's `table`")
+        } else {
+            Error::new(cause::FILE_MISSING, format!("no file in {place} matches the pattern `{text}`")).with_hint(
+                "check the source's place and the pattern: `*` stands neither for a `/` nor for names that begin with \
+                 `.` or `_`, `**` for any directories",
+            )
+        })
+    }
+
+    /// The files that `pattern` matches, by name.
+    pub(super) async fn entries(&self, pattern: &Pattern) -> Result<(Opened, Vec<Entry>), Error> {
         let (opened, mut files) = match self {
             Self::Directory(path) => {
                 let (path, pattern) = (path.clone(), pattern.clone());
@@ -96,11 +114,6 @@ impl Place {
                 (Opened::Server(reader), files)
             }
         };
-        if files.is_empty() {
-            let message = format!("there is no file {} in {}", pattern.text(), self.shown());
-            return Err(Error::new(cause::FILE_MISSING, message)
-                .with_hint("check the source's place and the model's `table`"));
-        }
         if files.len() > FILES_MAX {
             let message = format!("{} matches more than {FILES_MAX} files", pattern.text());
             return Err(Error::new(TOO_MANY_FILES, message).with_hint("write fewer, larger files"));

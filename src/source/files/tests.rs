@@ -7,7 +7,12 @@ use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{CsvOptions, Files, Reading, format::Format, place::Place};
+use super::{
+    CsvOptions, Files, Reading,
+    csv_records::{Record, Records},
+    format::Format,
+    place::Place,
+};
 use crate::{
     domain::{
         digest::Digest,
@@ -86,8 +91,28 @@ async fn broken_files_are_refused_with_the_line_and_without_values() {
     for (text, code, part) in [
         ("id,name\n1,Ann\n2,hush,hush\n", "source_answer_malformed", "line 3 has 3 fields"),
         ("id,name\n\"hush\nhush\",1\nhush\n", "source_answer_malformed", "line 4 has 1 fields"),
-        ("id,name\n1,\"hush\n", "source_answer_malformed", "ends inside a quoted field"),
-        ("id,name\n1,hu\"sh\n", "source_answer_malformed", "ends inside a quoted field"),
+        (
+            "id,name\n1,\"hush\n2,hush\n",
+            "source_answer_malformed",
+            "line 2, column 2: a quote is never closed",
+        ),
+        (
+            "id,name\n1,hu\"sh\n2,hu\"sh\n",
+            "source_answer_malformed",
+            "line 2, column 2: a quote stands inside",
+        ),
+        ("id,name\n1,hu\"\"sh\n", "source_answer_malformed", "line 2, column 2: a quote stands inside"),
+        ("id,name\n1, \"hush\"\n", "source_answer_malformed", "line 2, column 2: a quote stands inside"),
+        (
+            "id,name\n1,\"hush\" \n",
+            "source_answer_malformed",
+            "line 2, column 2: text stands after the quote",
+        ),
+        (
+            "id,name\n\n1,\"hush\n\"2\",hush\n",
+            "source_answer_malformed",
+            "column 2: text stands after the quote that ends the field; it began in line 3",
+        ),
         ("", "source_no_columns", "no header line"),
         ("id,\n1,hush\n", "source_answer_malformed", "column 2 has no name"),
         ("hush,id,hush\n", "source_duplicate_column", "columns 1 and 3"),
@@ -126,6 +151,8 @@ async fn only_files_below_the_directory_are_read() {
     let source = source(&directory.path().join("exports"));
     source.check().await.unwrap();
     assert_eq!(read(&source, &table("2026/a.csv", None), None).await.unwrap().len(), 2);
+    let error = source.describe(&table("2026/*.parquet", None)).await.unwrap_err();
+    assert!(error.message().contains("matches the pattern `2026/*.parquet`"), "{error}");
     let absolute = directory.path().join("secret.csv").display().to_string();
     for (query, code) in [
         (table("../secret.csv", None), "source_table_name_invalid"),
@@ -141,6 +168,9 @@ async fn only_files_below_the_directory_are_read() {
     let error = source.describe(&table("directory.csv", None)).await.unwrap_err();
     assert_eq!(error.code(), "source_file_unreadable");
     fs::remove_dir_all(directory.path().join("exports")).unwrap();
+    fs::create_dir(directory.path().join("exports")).unwrap();
+    assert!(source.tables().await.unwrap().is_empty());
+    fs::remove_dir(directory.path().join("exports")).unwrap();
     assert_eq!(source.check().await.unwrap_err().code(), "source_file_missing");
 }
 
@@ -240,8 +270,52 @@ async fn dialects_of_csv_are_declared() {
     let lines = read(&source, &table("dump", None), None).await.unwrap();
     assert_eq!(lines, [["id", "name"], ["1", "a'b;c"], ["2", "Null "]]);
     fs::write(directory.path().join("dump"), "1;a;b\n").unwrap();
-    let error = read(&source, &table("dump", None), None).await.unwrap_err();
-    assert!(error.message().contains("has 3 fields"), "{error}");
+    // What the width of the file is, a description of its columns knows, too.
+    let error = source.describe(&table("dump", None)).await.unwrap_err();
+    assert!(error.message().contains("line 1 has 3 fields, the source's csv.header names 2"), "{error}");
+    for (text, part) in [
+        ("1;'C:\\dir'\n", "column 2: `csv.escape` stands before a character that needs no escape"),
+        ("1;'a''b'\n", "column 2: text stands after the quote"),
+    ] {
+        fs::write(directory.path().join("dump"), text).unwrap();
+        let error = read(&source, &table("dump", None), None).await.unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn quoted_text_is_never_null() {
+    let directory = TempDir::new().unwrap();
+    for (null, rows) in [
+        ("NULL", [["1", "Null "], ["2", "NULL"], ["3", ""], ["4", ""], ["5", "NULLs"]]),
+        ("", [["1", "NULL"], ["2", "NULL"], ["3", "Null "], ["4", ""], ["5", "NULLs"]]),
+    ] {
+        let csv = CsvOptions { null: Some(null.to_owned()), ..CsvOptions::default() };
+        let place = Place::Directory(directory.path().to_owned());
+        let driver = Arc::new(Files { place, reading: Reading { format: None, csv, sheet: None } });
+        let source = Source { driver, ..source(directory.path()) };
+        let text = "id,name\n1,NULL\n2,\"NULL\"\n3,\n4,\"\"\n5,NULLs\n";
+        fs::write(directory.path().join("a.csv"), text).unwrap();
+        assert_eq!(read(&source, &table("a.csv", None), None).await.unwrap()[1..], rows);
+    }
+}
+
+#[tokio::test]
+async fn records_are_the_same_wherever_pieces_of_the_file_end() {
+    let text = "\u{feff}# note\nid,name\r\n\r\n1,'a ''q''\n; b'\n# 'x\n2,é\r3,''";
+    let options = CsvOptions { quote: b'\'', comment: Some(b'#'), ..CsvOptions::default() };
+    for bytes in 3..text.len() {
+        let input = std::io::BufReader::with_capacity(bytes, std::io::Cursor::new(text));
+        let mut records = Records::new(Box::new(input), &options);
+        let (mut record, mut found) = (Record::default(), Vec::new());
+        while records.read(&mut record).unwrap() {
+            let field = |at| String::from_utf8(record.field(at).0.to_vec()).unwrap();
+            found.push((record.line, (0..record.len()).map(field).collect::<Vec<_>>()));
+        }
+        let expected = [(2, ["id", "name"]), (4, ["1", "a 'q'\n; b"]), (7, ["2", "é"]), (7, ["3", ""])];
+        let expected = expected.map(|(line, fields)| (line, fields.map(str::to_owned).to_vec()));
+        assert_eq!(found, expected, "{bytes}");
+    }
 }
 
 #[tokio::test]
@@ -311,6 +385,35 @@ fn parquet(batches: &[RecordBatch]) -> Vec<u8> {
     }
     writer.close().unwrap();
     bytes
+}
+
+/// The library reads their encoded bytes.
+#[tokio::test]
+async fn variants_of_parquet_are_refused() {
+    use parquet::{
+        basic::{LogicalType, Repetition, Type as Physical},
+        file::writer::SerializedFileWriter,
+        schema::types::Type,
+    };
+    let directory = TempDir::new().unwrap();
+    let is_needed = Repetition::REQUIRED;
+    let leaf = |name: &str, kind| {
+        Arc::new(Type::primitive_type_builder(name, kind).with_repetition(is_needed).build().unwrap())
+    };
+    let group = |name: &'static str, fields| {
+        Type::group_type_builder(name).with_repetition(is_needed).with_fields(fields)
+    };
+    let bytes = vec![leaf("metadata", Physical::BYTE_ARRAY), leaf("value", Physical::BYTE_ARRAY)];
+    let variant = group("v", bytes).with_logical_type(Some(LogicalType::variant(None))).build().unwrap();
+    let within = group("s", vec![Arc::new(variant)]).build().unwrap();
+    let fields = vec![leaf("id", Physical::INT64), Arc::new(within)];
+    let schema = Type::group_type_builder("m").with_fields(fields).build().unwrap();
+    let file = fs::File::create(directory.path().join("a.parquet")).unwrap();
+    SerializedFileWriter::new(file, Arc::new(schema), Arc::default()).unwrap().close().unwrap();
+    let error = read(&source(directory.path()), &table("a.parquet", None), None).await.unwrap_err();
+    assert_eq!(error.code(), "source_format_unknown", "{error}");
+    assert!(error.message().contains("the type VARIANT of Parquet in s"), "{error}");
+    read(&source(directory.path()), &table("a.parquet", Some(&["id"])), None).await.unwrap();
 }
 
 /// Of an interval of Parquet that no schema of Arrow describes, the library reads days and milliseconds alone.
@@ -420,12 +523,14 @@ fn write_workbook(path: &Path) {
     use rust_xlsxwriter::{ExcelDateTime, Format as Style, Workbook};
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet().set_name("people").unwrap();
-    for (column, name) in ["id", "name", "ltv", "since", "seen", "at", "vip"].into_iter().enumerate() {
+    for (column, name) in ["id", "name", "ltv", "since", "seen", "at", "vip", "took"].into_iter().enumerate()
+    {
         sheet.write_string(0, column as u16, name).unwrap();
     }
     let date = Style::new().set_num_format("yyyy-mm-dd");
     let moment = Style::new().set_num_format("yyyy-mm-dd hh:mm:ss.000");
     let time = Style::new().set_num_format("hh:mm:ss");
+    let elapsed = Style::new().set_num_format("[h]:mm");
     let day = ExcelDateTime::from_ymd(2024, 2, 29).unwrap();
     sheet.write_number(1, 0, 9_007_199_254_740_991_f64).unwrap();
     sheet.write_string(1, 1, "é \" 😀").unwrap();
@@ -436,8 +541,18 @@ fn write_workbook(path: &Path) {
     let noon = ExcelDateTime::from_hms(12, 30, 0).unwrap();
     sheet.write_datetime_with_format(1, 5, &noon, &time).unwrap();
     sheet.write_boolean(1, 6, true).unwrap();
+    sheet.write_number_with_format(1, 7, 1.5, &elapsed).unwrap();
     // An empty row, then one whose first and last cells are empty.
     sheet.write_string(3, 1, "12").unwrap();
+    sheet.write_number_with_format(3, 4, 46_349.0, &moment).unwrap();
+    sheet.write_number_with_format(3, 5, 0.0, &time).unwrap();
+    sheet.write_number_with_format(3, 7, 0.0, &elapsed).unwrap();
+    // No day of a calendar, whatever Excel shows.
+    for (column, serial) in [(3, -1.0), (4, 2_958_466.0), (5, -0.5)] {
+        sheet
+            .write_number_with_format(4, column, serial, [&date, &moment, &time][usize::from(column) - 3])
+            .unwrap();
+    }
     sheet.write_formula(3, 2, rust_xlsxwriter::Formula::new("=NA()").set_result("#N/A")).unwrap();
     let other = workbook.add_worksheet().set_name("Zweites Blatt").unwrap();
     other.write_string(0, 0, "id").unwrap();
@@ -455,7 +570,7 @@ async fn cells_of_a_workbook_have_their_own_types() {
     assert_eq!(
         found,
         [
-            &["id", "name", "ltv", "since", "seen", "at", "vip"][..],
+            &["id", "name", "ltv", "since", "seen", "at", "vip", "took"][..],
             &[
                 "Integer 9007199254740991",
                 "é \" 😀",
@@ -463,9 +578,29 @@ async fn cells_of_a_workbook_have_their_own_types() {
                 "2024-02-29",
                 "1999-12-31T23:59:59.25",
                 "12:30:00",
-                "Boolean true"
+                "Boolean true",
+                "36:00:00"
             ],
-            &["Null ", "12", "Invalid invalid_value", "Null ", "Null ", "Null ", "Null "],
+            &[
+                "Null ",
+                "12",
+                "Invalid invalid_value",
+                "Null ",
+                "2026-11-23T00:00:00",
+                "00:00:00",
+                "Null ",
+                "00:00:00"
+            ],
+            &[
+                "Null ",
+                "Null ",
+                "Null ",
+                "Invalid invalid_value",
+                "Invalid invalid_value",
+                "Invalid invalid_value",
+                "Null ",
+                "Null "
+            ],
         ]
     );
     let chosen = table("book.xlsx", Some(&["name", "id"]));

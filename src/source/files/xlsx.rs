@@ -2,11 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use calamine::{Data, DataRef, ExcelDateTime, Reader as _, Xlsx, XlsxError};
+use calamine::{Data, DataRef, Reader as _, Xlsx, XlsxError};
 
 use super::{
     RowReader,
     content::{Bytes, Content, ContentReader},
+    excel_time::{self, Shown},
     positions,
 };
 use crate::{
@@ -26,7 +27,6 @@ pub(in crate::source) const WORKBOOK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const SHEET_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Floats from here on do not tell whole numbers apart.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
-const MILLIS_PER_DAY: f64 = 86_400_000.0;
 
 /// A workbook in memory, which another source has fetched.
 pub(in crate::source) struct Workbook(Arc<Content>);
@@ -95,9 +95,14 @@ impl XlsxReader {
         })?;
         let mut cells = workbook.worksheet_cells_reader(&name).map_err(unreadable)?;
         let mut rows = Rows::default();
-        while let Some(cell) = cells.next_cell().map_err(unreadable)? {
+        let format = |style: &calamine::Style| {
+            style.number_format.as_ref().map_or(Shown::Unknown, |format| Shown::by(&format.format_code))
+        };
+        let formats: Vec<Shown> = cells.styles().iter().map(format).collect();
+        while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(unreadable)? {
             let (row, column) = cell.get_position();
-            let is_good = rows.add(row, column as usize, cell.get_value());
+            let shown = formats.get(style).copied().unwrap_or(Shown::Unknown);
+            let is_good = rows.add(row, column as usize, cell.get_value(), shown);
             is_good.map_err(|reason| content.explain(&format!("row {}: {reason}", row + 1)))?;
         }
         rows.finish();
@@ -159,7 +164,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn add(&mut self, row: u32, column: usize, value: &DataRef<'_>) -> Result<(), String> {
+    fn add(&mut self, row: u32, column: usize, value: &DataRef<'_>, shown: Shown) -> Result<(), String> {
         if matches!(value, DataRef::Empty) {
             return Ok(());
         }
@@ -191,7 +196,7 @@ impl Rows {
                 batch.push(CellKind::Null, b"");
                 self.cells += 1;
             }
-            batch.push_with(|out| write(value, out));
+            batch.push_with(|out| write(value, shown, out));
             self.cells += 1;
         }
         Ok(())
@@ -210,7 +215,7 @@ impl Rows {
     }
 }
 
-fn write(value: &DataRef<'_>, out: &mut Vec<u8>) -> CellKind {
+fn write(value: &DataRef<'_>, shown: Shown, out: &mut Vec<u8>) -> CellKind {
     let text = |text: &str, out: &mut Vec<u8>| {
         if text.len() > CELL_BYTES_MAX {
             return cell::invalid(RejectReason::RecordTooLarge, out);
@@ -226,7 +231,7 @@ fn write(value: &DataRef<'_>, out: &mut Vec<u8>) -> CellKind {
         DataRef::Float(value) => cell::double(*value, out).unwrap_or(CellKind::Null),
         DataRef::SharedString(value) => text(value, out),
         DataRef::Bool(value) => cell::boolean(*value, out),
-        DataRef::DateTime(value) => moment(*value, out),
+        DataRef::DateTime(value) => excel_time::write(*value, shown, out),
         DataRef::String(value) | DataRef::DateTimeIso(value) | DataRef::DurationIso(value) => {
             text(value, out)
         }
@@ -234,25 +239,4 @@ fn write(value: &DataRef<'_>, out: &mut Vec<u8>) -> CellKind {
         DataRef::Error(_) => cell::invalid(RejectReason::InvalidValue, out),
         DataRef::Empty => CellKind::Null,
     }
-}
-
-/// A date, a moment, a time of day, or hours of a duration, as the cell's format tells.
-fn moment(value: ExcelDateTime, out: &mut Vec<u8>) -> CellKind {
-    let serial = value.as_f64();
-    let is_time = value.is_duration() || (0.0..1.0).contains(&serial);
-    if is_time && serial >= 0.0 {
-        let millis = ((serial * MILLIS_PER_DAY).round() as i64).unsigned_abs();
-        let seconds = millis / 1000;
-        let text = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-        out.extend_from_slice(text.as_bytes());
-        cell::fraction((millis % 1000) as u32 * 1_000_000, out);
-        return CellKind::Text;
-    }
-    let (year, month, day, hour, minute, second, millis) = value.to_ymd_hms_milli();
-    let date = format!("{year:04}-{month:02}-{day:02}");
-    if (hour, minute, second, millis) == (0, 0, 0, 0) {
-        return cell::printed_date(&date, out).unwrap_or(CellKind::Null);
-    }
-    let printed = format!("{date} {hour:02}:{minute:02}:{second:02}.{millis:03}");
-    cell::printed_moment(&printed, "", out).unwrap_or(CellKind::Null)
 }

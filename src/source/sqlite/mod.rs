@@ -39,8 +39,8 @@ pub(super) const TYPE: SourceType =
     SourceType { name: "sqlite", causes: fault::CAUSES, open: settings::open };
 
 /// The tables that the user may read, as a model names them.
-const TABLES: &str =
-    "select name from sqlite_schema where type in ('table', 'view') and name not glob 'sqlite_*' order by 1";
+const TABLES: &str = "select name from sqlite_schema where type in ('table', 'view') and name not glob 'sqlite_*' \
+     and instr(name, '.') = 0 order by 1";
 
 pub(super) const DIALECT: Dialect = Dialect {
     identifier_quote: '`',

@@ -39,7 +39,7 @@ const TABLES: &str =
 pub(super) const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: true,
-    times: Times::Cast,
+    times: Times::Iso,
     has_strict_subqueries: true,
     key_type: Some("varbinary(8000)"),
     ..Dialect::STANDARD

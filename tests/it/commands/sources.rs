@@ -80,6 +80,48 @@ async fn sources_show_their_tables_columns_and_rows() {
     run(&["query", "mysql"]).expect(2);
 }
 
+/// A table that is listed can be read by its name.
+#[tokio::test]
+async fn tables_that_cannot_be_named_are_not_listed() {
+    let directory = TempDir::new().unwrap();
+    let (postgres, sqlite) = (Postgres::database().await, Warehouse::sqlite(directory.path()));
+    postgres
+        .execute(
+            "create table \"a.b\" (id int); create table \"c d\" (id int); create table \"q\"\"q\" (id int)",
+        )
+        .await;
+    sqlite
+        .execute(
+            "create table \"a.b\" (id int); create table \"c d\" (id int); create table \"q`q\" (id int)",
+        )
+        .await;
+    fs::create_dir(directory.path().join("exports")).unwrap();
+    fs::write(directory.path().join("exports/people.csv"), "id\n1\n").unwrap();
+    fs::write(directory.path().join("exports/read me.txt"), "no rows").unwrap();
+    let text = format!(
+        "{}[sources.postgres]\ntype = \"postgres\"\nurl = \"{}\"\n\
+         [sources.files]\ntype = \"files\"\npath = \"exports\"\n",
+        sqlite.section().replace("sources.warehouse", "sources.sqlite"),
+        postgres.url()
+    );
+    fs::write(directory.path().join("larder.toml"), text).unwrap();
+    let run = |arguments: &[&str]| larder(directory.path(), &[&["source"], arguments].concat());
+    for (name, table) in [("postgres", "public.c d"), ("sqlite", "c d"), ("files", "people.csv")] {
+        assert_eq!(run(&["tables", name]).expect(0).stdout, format!("{table}\n"), "{name}");
+        run(&["columns", name, table]).expect(0);
+    }
+    let refused = run(&["columns", "postgres", "public.a.b"]).expect(1).stderr;
+    assert!(refused.contains("source_table_name_invalid") && refused.contains("use `sql`"), "{refused}");
+}
+
+#[tokio::test]
+async fn rejected_values_are_no_texts() {
+    let directory = sources().await;
+    let query = ["source", "query", "sqlite", "select 1 as id, cast(x'ff' as text) as name"];
+    let rows = larder(directory.path(), &query).expect(0).stdout;
+    assert_eq!(rows, "{\"id\":1,\"name\":{\"rejected\":\"invalid_text\"}}\n");
+}
+
 #[tokio::test]
 async fn check_asks_for_the_columns_of_the_models() {
     let directory = TempDir::new().unwrap();

@@ -1,6 +1,7 @@
 //! Syncs that read increments.
 
 mod checker;
+mod checks;
 mod sources;
 mod standby;
 mod story;

@@ -101,6 +101,14 @@ fn drivers_are_listed_with_their_places() {
         broken["path"].is_null() && broken["fault"].as_str().unwrap().contains("broken.toml"),
         "{broken}"
     );
+    // As `pip install --target drivers` leaves it.
+    let package = super::python_driver("postgresql");
+    let mut packages = command(directory.path(), &[], &["drivers"]);
+    packages.env("ADBC_DRIVER_PATH", package.parent().unwrap().parent().unwrap());
+    let listed = String::from_utf8(packages.output().unwrap().stdout).unwrap();
+    let line = listed.lines().find(|line| line.starts_with("snowflake ")).unwrap();
+    let version = line.split_whitespace().nth(1).unwrap();
+    assert!(version.starts_with("1.") && line.contains("adbc_driver_snowflake/"), "{listed}");
     let table = larder(directory.path(), &["drivers"]).expect(0).stdout;
     let line = table.lines().find(|line| line.starts_with("broken ")).unwrap();
     assert!(line.contains("unusable: ") && table.contains("libadbc_driver_exasol.so"), "{table}");

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use chrono::DateTime;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -26,9 +27,43 @@ async fn every_type_of_the_engine_is_served_as_it_is_printed() {
         VALUES.iter().enumerate().map(|(at, (_, text))| format!("\"c{at}\":{text}")).collect();
     let nulls: Vec<_> = (0..VALUES.len()).map(|at| format!("\"c{at}\":null")).collect();
     assert_eq!(found, [format!("{{{}}}", expected.join(",")), format!("{{{}}}", nulls.join(","))]);
-    let many = rows(directory.path(), "flight", "select range as id, 'é' || range as name from range(50000)");
-    let expected = |id: usize| format!("{{\"id\":{id},\"name\":\"é{id}\"}}");
-    assert!(many.iter().enumerate().all(|(id, row)| *row == expected(id)) && many.len() == 50_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_thousand_rows_are_those_of_the_engine() {
+    const ROWS: i64 = 200_000;
+    let server = FlightSql::start().await;
+    let directory = directory(&format!("[sources.flight]\n{}", server.section()));
+    // A query prints half as many at most.
+    let half = |from: i64| {
+        let to = from + ROWS / 2;
+        let sql = format!(
+            "select i as id, (i * 1000003)::decimal(30, 0) * 0.01::decimal(3, 2) as amount, i / 8.0::double as ratio, \
+             timestamp '2000-01-01' + to_seconds(i) + to_microseconds(i % 1000) as seen, \
+             case when i % 3 = 0 then null else 'Ærø \"' || i || '\"' end as name, [i, null, -i] as list, \
+             {{'a': i, 'b': [i % 2 = 0]}} as nested from range({from}, {to}) r(i)"
+        );
+        rows(directory.path(), "flight", &sql)
+    };
+    let found = [half(0), half(ROWS / 2)].concat();
+    assert_eq!(found.len() as i64, ROWS);
+    for (row, i) in found.iter().zip(0..) {
+        let (cents, ratio) = (i * 1_000_003, i as f64 / 8.0);
+        let seen = DateTime::from_timestamp(946_684_800 + i, 0).unwrap();
+        let fraction = format!(".{:06}", i % 1000);
+        let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+        let seen = format!("{}{fraction}", seen.format("%Y-%m-%dT%H:%M:%S"));
+        let name = if i % 3 == 0 { "null".to_owned() } else { format!("\"Ærø \\\"{i}\\\"\"") };
+        let expected = format!(
+            "{{\"id\":{i},\"amount\":{}.{:02},\"ratio\":{ratio},\"seen\":\"{seen}\",\"name\":{name},\
+             \"list\":[{i},null,{}],\"nested\":{{\"a\":{i},\"b\":[{}]}}}}",
+            cents / 100,
+            cents % 100,
+            -i,
+            i % 2 == 0,
+        );
+        assert_eq!(*row, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! crash, hang, lie and grow. `scripts/test.sh` installs the drivers in `target/duckdb` and `target/adbc`.
 
 mod drivers;
+mod duckdb_faults;
 mod flight_sql;
 mod lakes;
 mod liar;

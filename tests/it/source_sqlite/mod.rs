@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use larder::{
     domain::row::{CellKind, ColumnKind, RowBatch},
     source::{Query, Source},
@@ -58,6 +59,38 @@ fn sql(text: &str) -> Query {
 
 async fn run(connection: &mut SqliteConnection, sql: &str) {
     raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_hundred_thousand_rows_are_what_the_file_holds() {
+    const ROWS: i64 = 200_000;
+    let file = File::with(&format!(
+        "create table t (id integer primary key, ratio real, name text, bytes blob, doc json, flag boolean);
+         with recursive n(i) as (select 0 union all select i + 1 from n where i < {ROWS} - 1)
+         insert into t select i, i / 7.0, case when i % 3 = 0 then null else 'Ærø \"' || i || '\"' end,
+           cast('é' || i as blob), json_object('a', i, 'b', json_array(null, -i)), i % 2 from n;"
+    ))
+    .await;
+    let rows = read_query(&file.source(), &sql("select * from t order by id"), None).await.unwrap().rows();
+    assert_eq!(rows.len() as i64, ROWS);
+    for (row, i) in rows.iter().zip(0..) {
+        let name = if i % 3 == 0 {
+            (CellKind::Null, String::new())
+        } else {
+            (CellKind::Text, format!("Ærø \"{i}\""))
+        };
+        let (ratio, text) = &row[1];
+        assert!(matches!(ratio, CellKind::Number | CellKind::Integer), "{row:?}");
+        assert_eq!(text.parse::<f64>().unwrap().to_bits(), (i as f64 / 7.0).to_bits(), "{row:?}");
+        let expected = [
+            name,
+            (CellKind::Text, BASE64_STANDARD.encode(format!("é{i}"))),
+            (CellKind::Json, format!("{{\"a\":{i},\"b\":[null,{}]}}", -i)),
+            (CellKind::Boolean, (i % 2 == 1).to_string()),
+        ];
+        assert_eq!(row[0], (CellKind::Integer, i.to_string()));
+        assert_eq!(row[2..], expected, "{i}");
+    }
 }
 
 #[tokio::test]
