@@ -13,7 +13,7 @@ use serde_json::Value;
 use strum::VariantArray;
 use tempfile::TempDir;
 
-use super::world::with_server;
+use super::fixture::with_server;
 use crate::support::{
     admin::{ask, bearer},
     deployment::Deployment,

@@ -3,28 +3,28 @@
 use larder::{admin::AdminRole, auth::AdminKey};
 use serde_json::{Value, json};
 
-use super::world::{World, version};
+use super::fixture::{Fixture, version};
 use crate::support::{admin::ask, process::until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn collections_are_rolled_back_pinned_and_dropped() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.warehouse.execute("update people set name = 'Zoe' where id = 1").await;
-    world.run(json!({})).await;
-    let versions = world.get("/admin/v1/collections/person/versions").await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.warehouse.execute("update people set name = 'Zoe' where id = 1").await;
+    fixture.run(json!({})).await;
+    let versions = fixture.get("/admin/v1/collections/person/versions").await;
     let numbers: Vec<&Value> =
         versions["items"].as_array().unwrap().iter().map(|one| &one["version"]).collect();
     assert_eq!(numbers, [&json!(2), &json!(1)]);
-    let page = world.get("/admin/v1/collections/person/versions?limit=1").await;
+    let page = fixture.get("/admin/v1/collections/person/versions?limit=1").await;
     assert_eq!(page["next"], "2");
-    let page = world.get("/admin/v1/collections/person/versions?limit=1&cursor=2").await;
+    let page = fixture.get("/admin/v1/collections/person/versions?limit=1&cursor=2").await;
     assert_eq!((&page["items"][0]["version"], &page["next"]), (&json!(1), &Value::Null));
-    let served = world.get("/admin/v1/collections/person/served?version=2&seconds=25").await;
+    let served = fixture.get("/admin/v1/collections/person/served?version=2&seconds=25").await;
     assert_eq!(served["served"]["nodes"], 1, "{served}");
-    let nobody = world.refused("GET", "/admin/v1/collections/nobody/served?version=1", None).await;
+    let nobody = fixture.refused("GET", "/admin/v1/collections/nobody/served?version=1", None).await;
     assert_eq!(nobody, (404, "unknown_collection".to_owned()));
-    let later = world.get("/admin/v1/collections/person/served?version=9&seconds=0").await;
+    let later = fixture.get("/admin/v1/collections/person/served?version=9&seconds=0").await;
     assert_eq!(
         (&later["served"], &later["error"]["code"]),
         (&Value::Null, &json!("nodes_behind")),
@@ -33,26 +33,26 @@ async fn collections_are_rolled_back_pinned_and_dropped() {
 
     // A change of a state that nobody has seen is refused, and changes nothing.
     let person = "/admin/v1/collections/person";
-    let seen = world.ask("GET", person, None).await;
+    let seen = fixture.ask("GET", person, None).await;
     let tag = seen.header("etag").unwrap().to_owned();
-    let pinned = world.ask("PUT", &format!("{person}/pins/local"), version(1)).await;
+    let pinned = fixture.ask("PUT", &format!("{person}/pins/local"), version(1)).await;
     assert_eq!((pinned.status, &pinned.json()["newest"]), (200, &json!(2)), "{pinned:?}");
     let late = format!("If-Match: {tag}\r\n");
     let target = format!("{person}/rollback");
-    let refused = world.ask_with("POST", &target, &json!({ "version": 1 }), &late).await;
+    let refused = fixture.ask_with("POST", &target, &json!({ "version": 1 }), &late).await;
     assert_eq!((refused.status, refused.code().as_str()), (412, "precondition_failed"));
-    assert_eq!(world.get(person).await["version"], 2);
-    let tag = world.ask("GET", person, None).await.header("etag").unwrap().to_owned();
+    assert_eq!(fixture.get(person).await["version"], 2);
+    let tag = fixture.ask("GET", person, None).await.header("etag").unwrap().to_owned();
     let now = format!("If-Match: {tag}\r\n");
-    let rolled_back = world.ask_with("POST", &target, &json!({ "version": 1 }), &now).await.json();
+    let rolled_back = fixture.ask_with("POST", &target, &json!({ "version": 1 }), &now).await.json();
     assert_eq!((&rolled_back["from"], &rolled_back["version"]), (&json!(2), &json!(3)), "{rolled_back}");
     assert_eq!(rolled_back["pinned"], json!(["local"]));
-    assert_eq!(world.get(person).await["paused"]["why"], "rolled back to 1");
-    let resumed = world.ask("POST", "/admin/v1/syncs/person/resume", None).await.json();
+    assert_eq!(fixture.get(person).await["paused"]["why"], "rolled back to 1");
+    let resumed = fixture.ask("POST", "/admin/v1/syncs/person/resume", None).await.json();
     assert_eq!(resumed["pause"]["why"], "rolled back to 1");
-    let resumed = world.ask("POST", "/admin/v1/syncs/person/resume", None).await.json();
+    let resumed = fixture.ask("POST", "/admin/v1/syncs/person/resume", None).await.json();
     assert_eq!(resumed["pause"], Value::Null);
-    let unpinned = world.ask("DELETE", &format!("{person}/pins/local"), None).await.json();
+    let unpinned = fixture.ask("DELETE", &format!("{person}/pins/local"), None).await.json();
     assert_eq!((&unpinned["from"], &unpinned["version"]), (&json!(1), &json!(3)));
     for (method, target, body, expected) in [
         ("DELETE", format!("{person}/pins/local"), None, (400, "not_pinned")),
@@ -65,12 +65,12 @@ async fn collections_are_rolled_back_pinned_and_dropped() {
         ("DELETE", "/admin/v1/collections/nobody".to_owned(), None, (404, "unknown_collection")),
         ("POST", "/admin/v1/syncs/nobody/resume".to_owned(), None, (404, "unknown_sync")),
     ] {
-        let (status, code) = world.refused(method, &target, body).await;
+        let (status, code) = fixture.refused(method, &target, body).await;
         assert_eq!((status, code.as_str()), expected, "{method} {target}");
     }
-    let dropped = world.ask("DELETE", person, None).await.json();
+    let dropped = fixture.ask("DELETE", person, None).await.json();
     assert_eq!((&dropped["version"], &dropped["records"]), (&json!(3), &json!(6)));
-    let log = world.get("/admin/v1/audit?subject=person").await;
+    let log = fixture.get("/admin/v1/audit?subject=person").await;
     let actions: Vec<&str> =
         log["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     for action in
@@ -83,28 +83,28 @@ async fn collections_are_rolled_back_pinned_and_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_created_rotated_and_revoked() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
     let limits = json!({ "indexes": ["id"], "rate": { "per_second": 1000, "burst": 1000 } });
     let new = json!({ "name": "braze", "grant": { "collections": ["person"] }, "limits": limits });
-    let created = world.ask("POST", "/admin/v1/keys", Some(new)).await;
+    let created = fixture.ask("POST", "/admin/v1/keys", Some(new)).await;
     assert_eq!(created.status, 201, "{created:?}");
     let (id, key) = (created.json()["id"].clone(), created.json()["key"].as_str().unwrap().to_owned());
     assert_eq!(created.json()["pending"], Value::Null);
-    let reads = async |key: &str| world.node.ask_as(key, "person/records/id/1", None, "").await.status;
+    let reads = async |key: &str| fixture.node.ask_as(key, "person/records/id/1", None, "").await.status;
     until("the key", async || (reads(&key).await == 200).then_some(())).await;
-    let listed = world.get("/admin/v1/keys").await;
+    let listed = fixture.get("/admin/v1/keys").await;
     let entry = listed["items"].as_array().unwrap().iter().find(|entry| entry["id"] == id).unwrap().clone();
     assert_eq!((&entry["name"], &entry["indexes"]), (&json!("braze"), &json!(["id"])));
     assert!(!listed.to_string().contains(&key[17..]));
     let id = id.as_str().unwrap();
     let rotate = json!({ "overlap": "0s" });
-    let rotated = world.ask("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(rotate)).await.json();
+    let rotated = fixture.ask("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(rotate)).await.json();
     let second = rotated["key"].as_str().unwrap();
     until("the new secret", async || (reads(second).await == 200).then_some(())).await;
     assert_eq!(reads(&key).await, 401);
-    let revoked = world.ask("DELETE", &format!("/admin/v1/keys/{id}"), None).await.json();
+    let revoked = fixture.ask("DELETE", &format!("/admin/v1/keys/{id}"), None).await.json();
     assert_eq!(revoked["id"], id);
     until("refusal", async || (reads(second).await == 401).then_some(())).await;
     let past = json!({ "name": "x", "grant": "all_collections", "expires_at": "2020-01-01T00:00:00Z" });
@@ -128,32 +128,32 @@ async fn keys_are_created_rotated_and_revoked() {
             (400, "invalid_input"),
         ),
     ] {
-        let (status, code) = world.refused(method, target, body).await;
+        let (status, code) = fixture.refused(method, target, body).await;
         assert_eq!((status, code.as_str()), expected, "{method} {target}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admin_keys_are_created_and_revoked_by_admins_only() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     let new = json!({ "name": "ci", "role": "operator" });
-    let created = world.ask("POST", "/admin/v1/admin-keys", Some(new.clone())).await;
+    let created = fixture.ask("POST", "/admin/v1/admin-keys", Some(new.clone())).await;
     assert_eq!(created.status, 201);
     let key = created.json()["key"].as_str().unwrap().to_owned();
     assert_eq!(AdminKey::id_of(&key), created.json()["id"].as_str());
-    let address = world.node.server().admin_address();
+    let address = fixture.node.server().admin_address();
     until("the key", async || {
         (ask(address, &key, "GET", "/admin/v1/whoami", None).await.status == 200).then_some(())
     })
     .await;
-    let operator = world.key(AdminRole::Operator).await;
+    let operator = fixture.key(AdminRole::Operator).await;
     let body = new.to_string();
     let refused = ask(address, operator.expose(), "POST", "/admin/v1/admin-keys", Some(&body)).await;
     assert_eq!((refused.status, refused.code().as_str()), (403, "role_forbidden"));
-    let listed = world.get("/admin/v1/admin-keys").await;
+    let listed = fixture.get("/admin/v1/admin-keys").await;
     assert_eq!(listed["items"].as_array().unwrap().len(), 3, "first, ci, operator: {listed}");
     let id = created.json()["id"].as_str().unwrap().to_owned();
-    assert_eq!(world.ask("DELETE", &format!("/admin/v1/admin-keys/{id}"), None).await.status, 200);
+    assert_eq!(fixture.ask("DELETE", &format!("/admin/v1/admin-keys/{id}"), None).await.status, 200);
     until("refusal", async || {
         (ask(address, &key, "GET", "/admin/v1/whoami", None).await.status == 401).then_some(())
     })

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::fixture::Fixture;
 use crate::support::{
     admin::bearer,
     http::{Client, soon},
@@ -15,9 +15,9 @@ struct Watching {
 }
 
 impl Watching {
-    async fn start(world: &World) -> Self {
-        let mut client = Client::connect(world.node.server().admin_address()).await;
-        let lines = bearer(&world.node.admin_key());
+    async fn start(fixture: &Fixture) -> Self {
+        let mut client = Client::connect(fixture.node.server().admin_address()).await;
+        let lines = bearer(&fixture.node.admin_key());
         client.request("GET", "/admin/v1/events", &lines).await;
         let head = client.head().await;
         assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")), "{head:?}");
@@ -49,17 +49,17 @@ impl Watching {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watchers_see_runs_and_collections_change() {
-    let world = World::start().await;
-    let mut watching = Watching::start(&world).await;
+    let fixture = Fixture::start().await;
+    let mut watching = Watching::start(&fixture).await;
     let snapshot = watching.next("snapshot", |_| true).await;
     assert_eq!(snapshot, json!({ "runs": [], "collections": [] }));
-    let ended = world.run(json!({})).await;
+    let ended = fixture.run(json!({})).await;
     let run = watching.next("run", |event| event["run"]["status"] == "announced").await;
     assert_eq!(run["run"]["id"], ended["run"]);
     let served = watching.next("collection", |event| event["served_version"] == 1).await;
     assert_eq!(served["collection"], "person");
     // Who begins later misses nothing.
-    let mut late = Watching::start(&world).await;
+    let mut late = Watching::start(&fixture).await;
     let snapshot = late.next("snapshot", |_| true).await;
     assert_eq!(snapshot["runs"][0]["run"]["id"], ended["run"]);
     assert_eq!(snapshot["collections"][0]["served_version"], 1, "{snapshot}");
@@ -67,23 +67,23 @@ async fn watchers_see_runs_and_collections_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watchers_are_bounded_and_end_with_the_node() {
-    let mut world = World::start().await;
+    let mut fixture = Fixture::start().await;
     let mut all = Vec::new();
     for _ in 0..larder::admin::WATCHERS_MAX {
-        all.push(Watching::start(&world).await);
+        all.push(Watching::start(&fixture).await);
     }
-    let refused = world.refused("GET", "/admin/v1/events", None).await;
+    let refused = fixture.refused("GET", "/admin/v1/events", None).await;
     assert_eq!(refused, (503, "too_many_watchers".to_owned()));
     // One that leaves makes room.
     let last = all.pop().unwrap();
     drop(last);
     crate::support::process::until("room", async || {
-        let mut client = Client::connect(world.node.server().admin_address()).await;
-        client.request("GET", "/admin/v1/events", &bearer(&world.node.admin_key())).await;
+        let mut client = Client::connect(fixture.node.server().admin_address()).await;
+        client.request("GET", "/admin/v1/events", &bearer(&fixture.node.admin_key())).await;
         (client.head().await.status == 200).then_some(())
     })
     .await;
-    world.node.stop().await;
+    fixture.node.stop().await;
     for watching in &mut all {
         soon("end of a stream", async { while watching.client.chunk().await.is_some() {} }).await;
     }

@@ -24,14 +24,14 @@ fn secret_key(fill: u8) -> String {
 }
 
 /// A node with the keys of secrets, and a Postgres with a person.
-struct World {
+struct Fixture {
     deployment: Deployment,
     node: NodeDirectory,
     database: Database,
     url: String,
 }
 
-impl World {
+impl Fixture {
     /// `sections` stand in the file beside `[secrets]`.
     async fn new(sections: &str) -> Self {
         let database = Postgres::database().await;
@@ -94,50 +94,50 @@ fn digest(deployment: &Deployment) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn export_and_import_carry_syncs_to_another_deployment() {
-    let world = World::new("").await;
+    let fixture = Fixture::new("").await;
     // Nobody can confirm, a variable is missing, and a dry run changes nothing.
-    let refused = world.run(&["import", "crm.toml"]).expect(2);
+    let refused = fixture.run(&["import", "crm.toml"]).expect(2);
     assert!(refused.stderr.contains("give --yes or --dry-run"), "{refused:?}");
-    let refused = world.node.run(&["import", "crm.toml", "--yes"]).expect(2);
+    let refused = fixture.node.run(&["import", "crm.toml", "--yes"]).expect(2);
     assert!(
         refused.stderr.contains("crm.toml:5:7  sources.crm.url: the environment variable CRM_URL"),
         "{refused:?}"
     );
     let created = "sources.crm: created\nmodels.people: created\nsyncs.person: created\n";
-    assert_eq!(world.run(&["import", "crm.toml", "--dry-run"]).expect(0).stdout, created);
-    assert_eq!(world.run(&["import", "crm.toml", "--dry-run"]).expect(0).stdout, created);
+    assert_eq!(fixture.run(&["import", "crm.toml", "--dry-run"]).expect(0).stdout, created);
+    assert_eq!(fixture.run(&["import", "crm.toml", "--dry-run"]).expect(0).stdout, created);
 
-    let imported = world.run(&["import", "crm.toml", "--yes"]).expect(0);
+    let imported = fixture.run(&["import", "crm.toml", "--yes"]).expect(0);
     assert!(
         imported.stdout.starts_with(created) && imported.stdout.contains("stored 3 changes"),
         "{imported:?}"
     );
-    let again = world.run(&["import", "crm.toml", "--yes"]).expect(0);
+    let again = fixture.run(&["import", "crm.toml", "--yes"]).expect(0);
     assert_eq!(again.stdout, created.replace("created", "unchanged"));
-    world.node.write("crm.toml", &CRM.replace("id = \"id\" }", "id = \"id\", name = \"name\" }"));
-    let changed = world.run(&["import", "crm.toml", "--yes"]).expect(0);
+    fixture.node.write("crm.toml", &CRM.replace("id = \"id\" }", "id = \"id\", name = \"name\" }"));
+    let changed = fixture.run(&["import", "crm.toml", "--yes"]).expect(0);
     assert!(changed.stdout.contains("syncs.person: changed\n  indexes.name: \"name\"\n"), "{changed:?}");
 
     // Commands beside the configuration know what is stored.
-    world.run(&["sync", "person"]).expect(0);
-    let record = world.run(&["preview", "person"]).expect(0);
+    fixture.run(&["sync", "person"]).expect(0);
+    let record = fixture.run(&["preview", "person"]).expect(0);
     assert_eq!(record.stdout, "{\"id\":1,\"name\":\"Ann\"}\n");
-    assert!(world.run(&["source", "tables", "crm"]).expect(0).stdout.contains("people"));
-    let printed = world.run(&["config", "print"]).expect(0).stdout;
+    assert!(fixture.run(&["source", "tables", "crm"]).expect(0).stdout.contains("people"));
+    let printed = fixture.run(&["config", "print"]).expect(0).stdout;
     assert!(printed.contains("[syncs.person]") && !printed.contains(MARK), "{printed}");
-    let checked = world.run(&["check", "--connect"]).expect(0);
+    let checked = fixture.run(&["check", "--connect"]).expect(0);
     for words in ["stored configuration: no faults, 3 entries checked", "ok    sync person: 2 columns"] {
         assert!(checked.stdout.contains(words), "{checked:?}");
     }
 
     // Its secret is a variable, which another deployment sets.
-    let exported = world.run(&["export", "--output", "export.toml"]).expect(0);
+    let exported = fixture.run(&["export", "--output", "export.toml"]).expect(0);
     assert!(exported.stderr.contains("SOURCES_CRM_URL_PASSWORD  sources.crm.url"), "{exported:?}");
-    let text = std::fs::read_to_string(world.node.path().join("export.toml")).unwrap();
+    let text = std::fs::read_to_string(fixture.node.path().join("export.toml")).unwrap();
     assert!(!text.contains(MARK) && text.contains("sql = \"select id, name from people\""), "{text}");
-    let printed = world.run(&["export"]).expect(0).stdout;
+    let printed = fixture.run(&["export"]).expect(0).stdout;
     assert_eq!(printed, text);
-    let refused = world.run(&["export", "--output", "export.toml"]).expect(1);
+    let refused = fixture.run(&["export", "--output", "export.toml"]).expect(1);
     assert!(refused.stderr.contains("cannot write export.toml"), "{refused:?}");
 
     let (other, node) = deployment(2, "");
@@ -148,8 +148,8 @@ async fn export_and_import_carry_syncs_to_another_deployment() {
     let imported = node.run_with(&["import", "export.toml", "--yes"], &password).expect(0);
     assert!(imported.stdout.starts_with(created), "{imported:?}");
     node.run(&["sync", "person"]).expect(0);
-    assert_eq!(digest(&other), digest(&world.deployment));
-    for directory in [world.node.path(), node.path()] {
+    assert_eq!(digest(&other), digest(&fixture.deployment));
+    for directory in [fixture.node.path(), node.path()] {
         for (path, _) in files_below(directory) {
             let bytes = std::fs::read(&path).unwrap();
             assert!(!bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes()), "{}", path.display());
@@ -157,28 +157,28 @@ async fn export_and_import_carry_syncs_to_another_deployment() {
     }
 
     // The files of a stored source are read, too.
-    let url = format!("{}?sslmode=verify-ca&sslrootcert=none.pem", world.url);
-    world.node.run_with(&["import", "crm.toml", "--yes"], &[("CRM_URL", &url)]).expect(0);
-    let checked = world.run(&["check"]).expect(1);
+    let url = format!("{}?sslmode=verify-ca&sslrootcert=none.pem", fixture.url);
+    fixture.node.run_with(&["import", "crm.toml", "--yes"], &[("CRM_URL", &url)]).expect(0);
+    let checked = fixture.run(&["check"]).expect(1);
     for words in ["FAIL  source crm", "none.pem", "source_certificate_file"] {
         assert!(checked.stdout.contains(words), "{checked:?}");
     }
-    drop(world.database);
+    drop(fixture.database);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_on_a_server_are_all_or_nothing_and_faults_have_places_of_the_file() {
     let file = "[sources.own]\ntype = \"sqlite\"\npath = \"own.db\"\n";
-    let world = World::new(file).await;
-    let remote = Remote::start(&world.node).await;
-    let variables = [("CRM_URL", &*world.url)];
+    let fixture = Fixture::new(file).await;
+    let remote = Remote::start(&fixture.node).await;
+    let variables = [("CRM_URL", &*fixture.url)];
     let import =
         |arguments: &[&str]| remote.run_with(&[&["import", "new.toml"], arguments].concat(), &variables);
 
     // One entry is wrong, another one is declared in the file: nothing is stored.
     let wrong = CRM.replace("id = \"id\" }", "id = \"id\" }\non_delete = \"delte\"")
         + &file.replace("own.db", "other.db");
-    world.node.write("new.toml", &wrong);
+    fixture.node.write("new.toml", &wrong);
     for arguments in [&["--dry-run"][..], &["--yes"]] {
         let refused = import(arguments).expect(2);
         for words in [
@@ -195,27 +195,27 @@ async fn imports_on_a_server_are_all_or_nothing_and_faults_have_places_of_the_fi
     assert!(!remote.run(&["export"]).expect(0).stdout.contains("[sources.crm]"), "nothing was stored");
 
     // What the file declares in the same way is no conflict.
-    world.node.write("new.toml", &format!("{CRM}{file}"));
+    fixture.node.write("new.toml", &format!("{CRM}{file}"));
     let checked = remote.run_with(&["check", "--config", "new.toml"], &variables).expect(0);
     assert!(checked.stdout.contains("new.toml: no faults, 4 entries could be imported"), "{checked:?}");
     let imported = import(&["--yes"]).expect(0);
     assert!(imported.stdout.contains("sources.own: the same in the configuration file"), "{imported:?}");
     // It is in force when the command ends, and the same beside the configuration and on the server.
     remote.run(&["sync", "person"]).expect(0);
-    let (here, there) = (world.node.run(&["export"]).expect(0), remote.run(&["export"]).expect(0));
+    let (here, there) = (fixture.node.run(&["export"]).expect(0), remote.run(&["export"]).expect(0));
     assert_eq!((here.stdout, here.stderr), (there.stdout, there.stderr));
 
     // Pruning deletes the others; a sync whose model goes is refused.
-    world.node.write("new.toml", &CRM.replace("[syncs.person]", "[syncs.human]"));
+    fixture.node.write("new.toml", &CRM.replace("[syncs.person]", "[syncs.human]"));
     let pruned = import(&["--prune", "--yes"]).expect(0);
     assert!(
         pruned.stdout.contains("syncs.person: deleted") && pruned.stdout.contains("syncs.human: created"),
         "{pruned:?}"
     );
-    world.node.write("new.toml", "");
+    fixture.node.write("new.toml", "");
     let lost = import(&["--prune", "--yes"]).expect(2);
     assert!(lost.stderr.contains("would delete every stored entry"), "{lost:?}");
-    world.node.write("new.toml", "[sources.crm]\ntype = \"sqlite\"\npath = \"own.db\"\n");
+    fixture.node.write("new.toml", "[sources.crm]\ntype = \"sqlite\"\npath = \"own.db\"\n");
     let changed = import(&["--dry-run"]).expect(0);
     assert!(changed.stdout.contains("  url: a secret -> nothing"), "{changed:?}");
     let log = remote.run(&["audit", "syncs.person"]).expect(0).stdout;
@@ -225,8 +225,8 @@ async fn imports_on_a_server_are_all_or_nothing_and_faults_have_places_of_the_fi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_refused_when_the_stored_configuration_has_changed_since() {
-    let world = World::new("").await;
-    let remote = Remote::start(&world.node).await;
+    let fixture = Fixture::new("").await;
+    let remote = Remote::start(&fixture.node).await;
     let ask = async |query: &str, body: Value| {
         let target = format!("/admin/v1/configuration/import?{query}");
         let address = remote.url.trim_start_matches("http://").parse().unwrap();
@@ -265,20 +265,20 @@ async fn an_import_is_refused_when_the_stored_configuration_has_changed_since() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_and_faulty_or_out_of_reach_is_named() {
-    let world = World::new("").await;
-    world.run(&["import", "crm.toml", "--yes"]).expect(0);
+    let fixture = Fixture::new("").await;
+    fixture.run(&["import", "crm.toml", "--yes"]).expect(0);
     // Without the key the source has a fault, and what needs it.
-    world.node.write("secrets.key", "not a key\n");
-    let checked = world.node.run(&["check"]).expect(2);
+    fixture.node.write("secrets.key", "not a key\n");
+    let checked = fixture.node.run(&["check"]).expect(2);
     for words in
         ["warning: [secrets]: line 1: a key is 32 random bytes", "sources.crm.url", "models.people.source"]
     {
         assert!(checked.stderr.contains(words), "no {words} in {checked:?}");
     }
-    let exported = world.node.run(&["export"]).expect(1);
+    let exported = fixture.node.run(&["export"]).expect(1);
     assert!(exported.stderr.contains("The export is not complete"), "{exported:?}");
     assert!(!exported.stdout.contains("crm"), "{exported:?}");
-    let refused = world.node.run(&["sync", "person"]).expect(2);
+    let refused = fixture.node.run(&["sync", "person"]).expect(2);
     assert!(refused.stderr.contains("no sync is named"), "{refused:?}");
 
     // A metadata database that does not answer is a warning where the file is enough.
@@ -300,13 +300,13 @@ async fn what_is_stored_and_faulty_or_out_of_reach_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rotated_secrets_are_read_with_the_new_key_alone_earlier_versions_too() {
-    let world = World::new("").await;
-    world.run(&["import", "crm.toml", "--yes"]).expect(0);
-    world
+    let fixture = Fixture::new("").await;
+    fixture.run(&["import", "crm.toml", "--yes"]).expect(0);
+    fixture
         .node
         .write("crm.toml", &CRM.replace("[sources.crm]\n", "[sources.crm]\nconnect_timeout = \"7s\"\n"));
-    world.run(&["import", "crm.toml", "--yes"]).expect(0);
-    let remote = Remote::start(&world.node).await;
+    fixture.run(&["import", "crm.toml", "--yes"]).expect(0);
+    let remote = Remote::start(&fixture.node).await;
     let rotate = |expected: &str| {
         let rotated = remote.run(&["secrets", "rotate"]).expect(0);
         assert!(rotated.stdout.contains(expected), "{rotated:?}");
@@ -314,7 +314,7 @@ async fn rotated_secrets_are_read_with_the_new_key_alone_earlier_versions_too() 
     rotate("under the newest key already");
     // Another key in front, on a running server.
     let reload = async |keys: String| {
-        world.node.write("secrets.key", &keys);
+        fixture.node.write("secrets.key", &keys);
         let before = remote.process.log().matches("the configuration was read again").count();
         remote.process.signal(rustix::process::Signal::HUP);
         wait_until("the new keys", async || {
@@ -344,8 +344,8 @@ async fn rotated_secrets_are_read_with_the_new_key_alone_earlier_versions_too() 
     remote.run(&["sync", "person"]).expect(0);
 
     // A key that nobody has: the secret stays as it is, and the command fails and says where.
-    world.node.write("secrets.key", &secret_key(3));
-    let failed = world.node.run(&["secrets", "rotate"]).expect(1);
+    fixture.node.write("secrets.key", &secret_key(3));
+    let failed = fixture.node.run(&["secrets", "rotate"]).expect(1);
     assert!(failed.stderr.contains("sources.crm.url: the secret was encrypted with the key"), "{failed:?}");
     assert!(failed.stderr.contains("cannot be restored"), "{failed:?}");
 }

@@ -3,46 +3,49 @@
 use larder::admin::AdminRole;
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::fixture::Fixture;
 use crate::support::admin::ask;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn configured_things_are_shown_without_secrets() {
-    let world = World::start().await;
-    let sources = world.get("/admin/v1/sources").await;
+    let fixture = Fixture::start().await;
+    let sources = fixture.get("/admin/v1/sources").await;
     assert_eq!(sources["next"], Value::Null);
     let source = &sources["items"][0];
     assert_eq!((&source["name"], &source["managed_by"]), (&json!("warehouse"), &json!("file")));
     assert_eq!(source["settings"]["type"], "sqlite");
-    let models = world.get("/admin/v1/models").await;
+    let models = fixture.get("/admin/v1/models").await;
     assert_eq!(models["items"][0]["settings"]["primary_key"], "id");
-    let syncs = world.get("/admin/v1/syncs?limit=1").await;
+    let syncs = fixture.get("/admin/v1/syncs?limit=1").await;
     assert_eq!(syncs["items"][0]["name"], "broken");
     let next = syncs["next"].as_str().unwrap();
-    let syncs = world.get(&format!("/admin/v1/syncs?limit=1&cursor={next}")).await;
+    let syncs = fixture.get(&format!("/admin/v1/syncs?limit=1&cursor={next}")).await;
     assert_eq!((&syncs["items"][0]["name"], &syncs["next"]), (&json!("person"), &Value::Null));
-    let sync = world.get("/admin/v1/syncs/person").await;
+    let sync = fixture.get("/admin/v1/syncs/person").await;
     assert_eq!(sync["settings"]["model"], "people");
     assert_eq!(sync["collection"]["collection"], "person");
-    assert_eq!(world.refused("GET", "/admin/v1/syncs/nobody", None).await, (404, "unknown_sync".to_owned()));
+    assert_eq!(
+        fixture.refused("GET", "/admin/v1/syncs/nobody", None).await,
+        (404, "unknown_sync".to_owned())
+    );
 
-    let toml = world.ask("GET", "/admin/v1/configuration", None).await;
+    let toml = fixture.ask("GET", "/admin/v1/configuration", None).await;
     assert_eq!(toml.header("content-type"), Some("application/toml"));
-    assert_eq!(toml.text(), world.node.config().print());
+    assert_eq!(toml.text(), fixture.node.config().print());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_are_checked_and_queried() {
-    let world = World::start().await;
-    let checked = world.ask("POST", "/admin/v1/sources/warehouse/check", None).await.json();
+    let fixture = Fixture::start().await;
+    let checked = fixture.ask("POST", "/admin/v1/sources/warehouse/check", None).await.json();
     assert!(checked["version"].is_string() && checked["latency_ms"].is_u64(), "{checked}");
-    let unknown = world.refused("POST", "/admin/v1/sources/nobody/check", None).await;
+    let unknown = fixture.refused("POST", "/admin/v1/sources/nobody/check", None).await;
     assert_eq!(unknown, (404, "unknown_source".to_owned()));
-    let tables = world.get("/admin/v1/sources/warehouse/tables?contains=PEOP").await;
+    let tables = fixture.get("/admin/v1/sources/warehouse/tables?contains=PEOP").await;
     assert_eq!(tables["items"], json!(["people"]));
-    let columns = world.get("/admin/v1/sources/warehouse/columns?table=people").await;
+    let columns = fixture.get("/admin/v1/sources/warehouse/columns?table=people").await;
     assert_eq!(columns[1]["name"], "name");
-    let rows = |body: Value| world.ask("POST", "/admin/v1/sources/warehouse/query", Some(body));
+    let rows = |body: Value| fixture.ask("POST", "/admin/v1/sources/warehouse/query", Some(body));
     let answer = rows(json!({ "sql": "select id, name from people order by id", "limit": 2 })).await.json();
     assert_eq!(answer["rows"], json!([{ "id": 1, "name": "Ann" }, { "id": 2, "name": "Bob" }]));
     for wrong in [
@@ -60,35 +63,35 @@ async fn sources_are_checked_and_queried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn models_and_syncs_are_previewed_and_validated() {
-    let world = World::start().await;
-    let preview = world.get("/admin/v1/models/people/preview?limit=1").await;
+    let fixture = Fixture::start().await;
+    let preview = fixture.get("/admin/v1/models/people/preview?limit=1").await;
     assert_eq!(preview["rows"], json!([{ "id": 1, "name": "Ann" }]));
     assert_eq!(preview["columns"].as_array().unwrap().len(), 2);
-    let unknown = world.refused("GET", "/admin/v1/models/nothing/preview", None).await;
+    let unknown = fixture.refused("GET", "/admin/v1/models/nothing/preview", None).await;
     assert_eq!(unknown, (404, "unknown_model".to_owned()));
-    let preview = world.get("/admin/v1/syncs/person/preview").await;
+    let preview = fixture.get("/admin/v1/syncs/person/preview").await;
     assert_eq!((preview["rows"].as_array().unwrap().len(), &preview["rejected"]), (6, &json!([])));
     for limit in ["0", "1001", "x", ""] {
         let refused =
-            world.refused("GET", &format!("/admin/v1/syncs/person/preview?limit={limit}"), None).await;
+            fixture.refused("GET", &format!("/admin/v1/syncs/person/preview?limit={limit}"), None).await;
         assert_eq!(refused, (400, "invalid_input".to_owned()), "{limit}");
     }
-    let valid = world.ask("POST", "/admin/v1/syncs/person/validate", None).await.json();
+    let valid = fixture.ask("POST", "/admin/v1/syncs/person/validate", None).await.json();
     assert_eq!((&valid["is_valid"], &valid["faults"]), (&json!(true), &json!([])));
-    let broken = world.ask("POST", "/admin/v1/syncs/broken/validate", None).await.json();
+    let broken = fixture.ask("POST", "/admin/v1/syncs/broken/validate", None).await.json();
     assert_eq!(broken["is_valid"], false);
     assert_eq!(broken["faults"].as_array().unwrap().len(), 2, "all faults at once: {broken}");
-    let refused = world.ask("GET", "/admin/v1/syncs/broken/preview", None).await;
+    let refused = fixture.ask("GET", "/admin/v1/syncs/broken/preview", None).await;
     assert_eq!((refused.status, refused.code().as_str()), (400, "mapping_mismatch"));
     assert!(refused.text().contains("no_such_column") && refused.text().contains("neither"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_primary_key_of_a_model_is_checked() {
-    let world = World::start().await;
-    world.node.warehouse.execute("insert into people values (7, 'Ann'), (8, null)").await;
+    let fixture = Fixture::start().await;
+    fixture.node.warehouse.execute("insert into people values (7, 'Ann'), (8, null)").await;
     let path = "/admin/v1/models/people/check-key";
-    let check = async |query: &str| world.ask("POST", &format!("{path}{query}"), None).await;
+    let check = async |query: &str| fixture.ask("POST", &format!("{path}{query}"), None).await;
     let key = check("").await.json();
     assert_eq!(key, json!({ "column": "id", "rows": 8, "nulls": 0, "repeated": 0, "is_complete": true }));
     let name = check("?column=name").await.json();
@@ -97,22 +100,22 @@ async fn the_primary_key_of_a_model_is_checked() {
         let refused = check(query).await;
         assert_eq!((refused.status, refused.code().as_str()), (400, code), "{query}");
     }
-    let unknown = world.refused("POST", "/admin/v1/models/nothing/check-key", None).await;
+    let unknown = fixture.refused("POST", "/admin/v1/models/nothing/check-key", None).await;
     assert_eq!(unknown, (404, "unknown_model".to_owned()));
-    let address = world.node.server().admin_address();
+    let address = fixture.node.server().admin_address();
     for (role, status) in [(AdminRole::Viewer, 403), (AdminRole::Operator, 200)] {
-        let key = world.key(role).await;
+        let key = fixture.key(role).await;
         assert_eq!(ask(address, key.expose(), "POST", path, None).await.status, status, "{role}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_see_no_record_and_no_primary_key() {
-    let world = World::start().await;
-    world.node.warehouse.execute("insert into people values (7, x'ff')").await;
-    let ended = world.run(json!({ "accept": true })).await;
+    let fixture = Fixture::start().await;
+    fixture.node.warehouse.execute("insert into people values (7, x'ff')").await;
+    let ended = fixture.run(json!({ "accept": true })).await;
     let run = ended["run"].as_str().unwrap();
-    let (key, address) = (world.key(AdminRole::Viewer).await, world.node.server().admin_address());
+    let (key, address) = (fixture.key(AdminRole::Viewer).await, fixture.node.server().admin_address());
     for target in [
         "/admin/v1/models/people/preview".to_owned(),
         "/admin/v1/syncs/person/preview".to_owned(),
@@ -120,7 +123,7 @@ async fn viewers_see_no_record_and_no_primary_key() {
     ] {
         let answer = ask(address, key.expose(), "GET", &target, None).await;
         assert_eq!((answer.status, answer.code().as_str()), (403, "role_forbidden"), "{target}");
-        assert_eq!(world.ask("GET", &target, None).await.status, 200, "{target}");
+        assert_eq!(fixture.ask("GET", &target, None).await.status, 200, "{target}");
     }
     for target in
         ["/status", "/admin/v1/status", "/admin/v1/collections", "/admin/v1/runs", "/admin/v1/audit"]
@@ -135,44 +138,44 @@ async fn viewers_see_no_record_and_no_primary_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_nodes_and_regions_are_those_of_the_command() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    let status = world.get("/admin/v1/status").await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    let status = fixture.get("/admin/v1/status").await;
     let person = status["collections"].as_array().unwrap().iter().find(|one| one["collection"] == "person");
     assert_eq!((&person.unwrap()["version"], &person.unwrap()["records"]), (&json!(1), &json!(6)));
     assert!(status["fleet"].is_object());
     let nodes = crate::support::process::until("a node", async || {
-        let nodes = world.get("/admin/v1/nodes?limit=1").await;
+        let nodes = fixture.get("/admin/v1/nodes?limit=1").await;
         nodes["items"][0]["node"].is_string().then_some(nodes)
     })
     .await;
     assert!(nodes["next"].is_null() && nodes["read_at"].is_string(), "{nodes}");
-    let behind = world.get("/admin/v1/nodes?cursor=zzz").await;
+    let behind = fixture.get("/admin/v1/nodes?cursor=zzz").await;
     assert_eq!(behind["items"], json!([]));
     crate::support::process::wait_until("the region", async || {
-        world.get("/admin/v1/regions").await == json!(["local"])
+        fixture.get("/admin/v1/regions").await == json!(["local"])
     })
     .await;
-    let listed = world.get("/admin/v1/collections?limit=1").await;
+    let listed = fixture.get("/admin/v1/collections?limit=1").await;
     assert_eq!((&listed["items"][0]["collection"], &listed["next"]), (&json!("broken"), &json!("broken")));
-    let listed = world.get("/admin/v1/collections?limit=1&cursor=broken").await;
+    let listed = fixture.get("/admin/v1/collections?limit=1&cursor=broken").await;
     assert_eq!((&listed["items"][0]["collection"], &listed["next"]), (&json!("person"), &Value::Null));
-    let unknown = world.refused("GET", "/admin/v1/collections/nobody", None).await;
+    let unknown = fixture.refused("GET", "/admin/v1/collections/nobody", None).await;
     assert_eq!(unknown, (404, "unknown_collection".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_and_audit_log_come_in_pages() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     let mut started = Vec::new();
     for _ in 0..3 {
-        started.push(world.run(json!({})).await["run"].clone());
+        started.push(fixture.run(json!({})).await["run"].clone());
     }
     started.reverse();
     for (list, count) in [("runs?sync=person", 3), ("audit?subject=person", 3)] {
         let (mut seen, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = world.get(&format!("/admin/v1/{list}&limit=1{cursor}")).await;
+            let page = fixture.get(&format!("/admin/v1/{list}&limit=1{cursor}")).await;
             seen.extend(page["items"].as_array().unwrap().clone());
             let Some(next) = page["next"].as_str() else { break };
             cursor = format!("&cursor={next}");
@@ -187,9 +190,9 @@ async fn runs_and_audit_log_come_in_pages() {
         }
     }
     for query in ["cursor=x", "limit=0", "limit=1001", "sync=-", "other=1"] {
-        let refused = world.refused("GET", &format!("/admin/v1/runs?{query}"), None).await;
+        let refused = fixture.refused("GET", &format!("/admin/v1/runs?{query}"), None).await;
         assert_eq!(refused, (400, "invalid_input".to_owned()), "{query}");
     }
-    let unknown = world.refused("GET", "/admin/v1/runs?sync=nobody", None).await;
+    let unknown = fixture.refused("GET", "/admin/v1/runs?sync=nobody", None).await;
     assert_eq!(unknown, (404, "unknown_sync".to_owned()));
 }

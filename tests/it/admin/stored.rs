@@ -8,7 +8,7 @@ use larder::admin::AdminRole;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::world::World;
+use super::fixture::Fixture;
 use crate::support::{
     admin::ask,
     deployment::files_below,
@@ -29,7 +29,7 @@ fn secret_key(fill: u8) -> String {
 
 /// A node that has only a source in its file, and a Postgres with one person for stored ones.
 struct Stored {
-    world: World,
+    fixture: Fixture,
     database: Database,
 }
 
@@ -42,10 +42,10 @@ impl Stored {
         fs::write(directory.path().join("secrets.key"), secret_key(1)).unwrap();
         let warehouse = Warehouse::sqlite(directory.path());
         warehouse.execute("create table people (id integer primary key, name text)").await;
-        let world = World { node: Node::start(directory, warehouse, SECRETS).await };
-        wait_until("the first admin key", async || world.get("/admin/v1/whoami").await["role"] == "admin")
+        let fixture = Fixture { node: Node::start(directory, warehouse, SECRETS).await };
+        wait_until("the first admin key", async || fixture.get("/admin/v1/whoami").await["role"] == "admin")
             .await;
-        Self { world, database }
+        Self { fixture, database }
     }
 
     fn source(&self) -> Value {
@@ -62,7 +62,7 @@ impl Stored {
 
     /// Sends a change with header lines.
     async fn put_with(&self, entry: &str, body: &Value, lines: &str) -> Answer {
-        self.world.ask_with("PUT", &format!("/admin/v1/{entry}"), body, lines).await
+        self.fixture.ask_with("PUT", &format!("/admin/v1/{entry}"), body, lines).await
     }
 
     /// Stores an entry; its version.
@@ -81,7 +81,7 @@ impl Stored {
     }
 
     async fn get(&self, entry: &str) -> Value {
-        self.world.get(&format!("/admin/v1/{entry}")).await
+        self.fixture.get(&format!("/admin/v1/{entry}")).await
     }
 
     /// The faults of an entry that is left out.
@@ -91,21 +91,21 @@ impl Stored {
 
     /// Runs the sync, and waits until its version is served.
     async fn run(&self) -> Value {
-        let ended = self.world.run(json!({})).await;
+        let ended = self.fixture.run(json!({})).await;
         assert_eq!(ended["error"], Value::Null, "{ended}");
         let version = self.get("collections/person").await["version"].as_u64().unwrap();
-        self.world.node.await_version("person", version).await;
+        self.fixture.node.await_version("person", version).await;
         ended
     }
 
     async fn person(&self) -> Option<Value> {
-        self.world.node.record("person", "id", "1").await
+        self.fixture.node.record("person", "id", "1").await
     }
 
     /// No file of the node and no answer has the secret.
     async fn check_no_secret(&self) {
         let mut searched = 0;
-        for (path, _) in files_below(self.world.node.directory.path()) {
+        for (path, _) in files_below(self.fixture.node.directory.path()) {
             let Ok(bytes) = fs::read(&path) else { continue };
             assert!(!bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes()), "{}", path.display());
             searched += usize::from(path.to_str().unwrap().contains("metadata.db"));
@@ -123,7 +123,7 @@ impl Stored {
             "status",
             "runs",
         ] {
-            let answer = self.world.ask("GET", &format!("/admin/v1/{target}"), None).await;
+            let answer = self.fixture.ask("GET", &format!("/admin/v1/{target}"), None).await;
             assert_eq!(answer.status, 200, "{target}");
             assert!(!answer.text().contains(MARK), "{target}: {answer:?}");
         }
@@ -143,7 +143,7 @@ async fn stored_entries_are_applied_edited_undone_and_deleted() {
     assert_eq!(stored.person().await, Some(json!({ "id": 1, "name": "Ann" })));
 
     // An edit is in force with the next run, and so is its undo.
-    let shown = stored.world.ask("GET", "/admin/v1/syncs/person", None).await;
+    let shown = stored.fixture.ask("GET", "/admin/v1/syncs/person", None).await;
     let sync = shown.json();
     assert_eq!((&sync["managed_by"], &sync["settings"]), (&json!("api"), &Stored::sync()));
     assert_eq!(sync["collection"]["collection"], "person");
@@ -156,22 +156,22 @@ async fn stored_entries_are_applied_edited_undone_and_deleted() {
     stored.run().await;
     assert_eq!(stored.person().await, Some(json!({ "called": "Ann" })));
     let to_first = Some(json!({ "version": first }));
-    let undone = stored.world.ask("POST", "/admin/v1/syncs/person/undo", to_first.clone()).await;
+    let undone = stored.fixture.ask("POST", "/admin/v1/syncs/person/undo", to_first.clone()).await;
     assert_eq!(undone.status, 200, "{undone:?}");
     stored.run().await;
     assert_eq!(stored.person().await, Some(json!({ "id": 1, "name": "Ann" })));
 
     // What another entry needs cannot be deleted.
-    let refused = stored.world.ask("DELETE", "/admin/v1/models/person", None).await;
+    let refused = stored.fixture.ask("DELETE", "/admin/v1/models/person", None).await;
     assert_eq!(refusal(&refused), (400, "configuration_invalid".to_owned()));
     assert!(refused.text().contains("syncs.person.model"), "{refused:?}");
     for entry in ["syncs/person", "models/person"] {
-        let deleted = stored.world.ask("DELETE", &format!("/admin/v1/{entry}"), None).await;
+        let deleted = stored.fixture.ask("DELETE", &format!("/admin/v1/{entry}"), None).await;
         assert_eq!(deleted.status, 200, "{deleted:?}");
-        let gone = stored.world.ask("GET", &format!("/admin/v1/{entry}"), None).await;
+        let gone = stored.fixture.ask("GET", &format!("/admin/v1/{entry}"), None).await;
         assert_eq!(gone.status, 404, "{gone:?}");
     }
-    let refused = stored.world.refused("POST", "/admin/v1/syncs/person/runs", Some(json!({}))).await;
+    let refused = stored.fixture.refused("POST", "/admin/v1/syncs/person/runs", Some(json!({}))).await;
     assert_eq!(refused, (404, "unknown_sync".to_owned()));
 
     // Deleted entries have their versions, and come back.
@@ -180,13 +180,13 @@ async fn stored_entries_are_applied_edited_undone_and_deleted() {
     assert_eq!(versions.len(), 4, "{versions:?}");
     assert_eq!((&versions[0]["settings"], &versions[3]["settings"]), (&Value::Null, &Stored::sync()));
     assert!(versions[0]["author"].as_str().unwrap().starts_with("key:first ("), "{versions:?}");
-    let refused = stored.world.refused("POST", "/admin/v1/syncs/person/undo", to_first.clone()).await;
+    let refused = stored.fixture.refused("POST", "/admin/v1/syncs/person/undo", to_first.clone()).await;
     assert_eq!(refused, (400, "configuration_invalid".to_owned()), "its model is gone");
     let deletion = Some(json!({ "version": versions[0]["version"] }));
-    let refused = stored.world.refused("POST", "/admin/v1/syncs/person/undo", deletion).await;
+    let refused = stored.fixture.refused("POST", "/admin/v1/syncs/person/undo", deletion).await;
     assert_eq!(refused, (404, "unknown_stored".to_owned()));
     stored.put("models/person", &Stored::model()).await;
-    let undone = stored.world.ask("POST", "/admin/v1/syncs/person/undo", to_first).await;
+    let undone = stored.fixture.ask("POST", "/admin/v1/syncs/person/undo", to_first).await;
     assert_eq!(undone.status, 201, "{undone:?}");
     stored.run().await;
     assert_eq!(stored.person().await, Some(json!({ "id": 1, "name": "Ann" })));
@@ -224,11 +224,11 @@ async fn every_fault_of_a_change_is_told_at_once_and_nothing_is_stored() {
     let valid = stored.put_with("sources/crm?dry_run=true", &stored.source(), "").await.json();
     assert_eq!(valid, json!({ "is_valid": true, "faults": [] }));
     assert_eq!(
-        stored.world.refused("GET", "/admin/v1/sources/crm", None).await,
+        stored.fixture.refused("GET", "/admin/v1/sources/crm", None).await,
         (404, "unknown_stored".to_owned())
     );
     stored.create().await;
-    let dry = stored.world.ask("DELETE", "/admin/v1/models/person?dry_run=true", None).await.json();
+    let dry = stored.fixture.ask("DELETE", "/admin/v1/models/person?dry_run=true", None).await.json();
     assert_eq!((&dry["is_valid"], &dry["faults"][0]["key"]), (&json!(false), &json!("syncs.person.model")));
     for (method, entry, body, expected) in [
         ("PUT", "sources/-", Some(stored.source()), (400, "invalid_input")),
@@ -247,11 +247,11 @@ async fn every_fault_of_a_change_is_told_at_once_and_nothing_is_stored() {
             (400, "configuration_invalid"),
         ),
     ] {
-        let (status, code) = stored.world.refused(method, &format!("/admin/v1/{entry}"), body).await;
+        let (status, code) = stored.fixture.refused(method, &format!("/admin/v1/{entry}"), body).await;
         assert_eq!((status, code.as_str()), expected, "{method} {entry}");
     }
-    let operator = stored.world.key(AdminRole::Operator).await;
-    let address = stored.world.node.server().admin_address();
+    let operator = stored.fixture.key(AdminRole::Operator).await;
+    let address = stored.fixture.node.server().admin_address();
     let body = stored.source().to_string();
     for (method, body) in [("PUT", Some(body.as_str())), ("DELETE", None)] {
         let answer = ask(address, operator.expose(), method, "/admin/v1/sources/crm", body).await;
@@ -290,7 +290,7 @@ async fn of_two_writers_one_is_refused() {
     let answers =
         futures::future::join_all(names.iter().map(|name| stored.put_with(name, &source, ""))).await;
     assert!(answers.iter().all(|answer| answer.status == 201), "{answers:?}");
-    let deleted = stored.world.ask_with("DELETE", "/admin/v1/sources/a", &json!({}), &lines).await;
+    let deleted = stored.fixture.ask_with("DELETE", "/admin/v1/sources/a", &json!({}), &lines).await;
     assert_eq!(refusal(&deleted), (412, "precondition_failed".to_owned()));
 }
 
@@ -353,18 +353,18 @@ async fn secrets_are_kept_rotated_and_missed_by_their_source_alone() {
     let mut same = clickhouse("http://127.0.0.1:2", json!({ "$secret": true }));
     same["database"] = json!("shop");
     stored.put("sources/logs", &same).await;
-    assert_eq!(stored.world.ask("DELETE", "/admin/v1/sources/logs", None).await.status, 200);
+    assert_eq!(stored.fixture.ask("DELETE", "/admin/v1/sources/logs", None).await.status, 200);
 
     // Another key in front: the old one still opens, and a saved entry is encrypted with the new one.
-    let key_file = stored.world.node.directory.path().join("secrets.key");
+    let key_file = stored.fixture.node.directory.path().join("secrets.key");
     let with_keys = async |stored: &mut Stored, keys: &[u8]| {
-        stored.world.node.stop().await;
+        stored.fixture.node.stop().await;
         let keys: Vec<String> = keys.iter().map(|fill| secret_key(*fill)).collect();
         fs::write(&key_file, keys.join("\n")).unwrap();
-        stored.world.node.resume().await;
-        let world = &stored.world;
+        stored.fixture.node.resume().await;
+        let fixture = &stored.fixture;
         until("the stored entries", async || {
-            let listed = world.get("/admin/v1/sources").await;
+            let listed = fixture.get("/admin/v1/sources").await;
             (listed["items"].as_array().unwrap().len() == 3).then_some(())
         })
         .await;
@@ -384,7 +384,7 @@ async fn secrets_are_kept_rotated_and_missed_by_their_source_alone() {
         assert!(faults.contains("sources.crm.url") && faults.contains("[secrets]"), "{faults}");
         assert!(stored.faults("models/person").await.contains("models.person.source"));
         assert_eq!(stored.get("sources/plain").await["faults"], Value::Null);
-        assert_eq!(stored.world.ask("POST", "/admin/v1/sources/plain/check", None).await.status, 200);
+        assert_eq!(stored.fixture.ask("POST", "/admin/v1/sources/plain/check", None).await.status, 200);
         assert!(stored.person().await.is_some(), "what was announced is served");
         let versions = stored.get("sources/crm/versions").await;
         assert_eq!(versions[0]["settings"]["url"], json!({ "$secret": true }));
@@ -408,14 +408,14 @@ async fn a_name_that_the_file_declares_too_is_a_fault_and_the_file_counts() {
     let mut stored = Stored::start().await;
     stored.create().await;
     stored.run().await;
-    stored.world.node.stop().await;
+    stored.fixture.node.stop().await;
     let own = "[models.person]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n";
-    stored.world.node.configure(&format!("{SECRETS}{own}"));
-    stored.world.node.warehouse.execute("insert into people values (1, 'Bob')").await;
-    stored.world.node.resume().await;
-    let world = &stored.world;
+    stored.fixture.node.configure(&format!("{SECRETS}{own}"));
+    stored.fixture.node.warehouse.execute("insert into people values (1, 'Bob')").await;
+    stored.fixture.node.resume().await;
+    let fixture = &stored.fixture;
     let model = until("the stored model", async || {
-        let model = world.get("/admin/v1/models/person").await;
+        let model = fixture.get("/admin/v1/models/person").await;
         model["version"].is_u64().then_some(model)
     })
     .await;
@@ -427,8 +427,8 @@ async fn a_name_that_the_file_declares_too_is_a_fault_and_the_file_counts() {
     assert_eq!(stored.person().await, Some(json!({ "id": 1, "name": "Bob" })));
     let refused = stored.put_with("models/person", &Stored::model(), "").await;
     assert_eq!(refusal(&refused), (409, "managed_by_file".to_owned()));
-    let deleted = world.ask("DELETE", "/admin/v1/models/person", None).await;
+    let deleted = fixture.ask("DELETE", "/admin/v1/models/person", None).await;
     assert_eq!(deleted.status, 200, "{deleted:?}");
-    let model = world.get("/admin/v1/models/person").await;
+    let model = fixture.get("/admin/v1/models/person").await;
     assert_eq!((&model["managed_by"], &model["faults"]), (&json!("file"), &Value::Null));
 }

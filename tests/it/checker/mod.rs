@@ -11,8 +11,8 @@
 //! LARDER_CHECK_SEED=123 cargo test --locked --test it checker:: -- --nocapture
 //! ```
 
+mod fixture;
 mod model;
-mod world;
 
 use std::{collections::BTreeMap, env, time::Duration};
 
@@ -20,8 +20,8 @@ use larder::domain::run::RunCounts;
 use serde_json::Value;
 
 use self::{
+    fixture::{Fixture, universe},
     model::{Content, INDEXES, OnDelete, Row, Settings},
-    world::{World, universe},
 };
 use crate::support::chance::Chance;
 
@@ -38,7 +38,7 @@ const KILL_DELAY_MS: u64 = 400;
 struct History {
     seed: u64,
     chance: Chance,
-    world: World,
+    fixture: Fixture,
     rows: Vec<Row>,
     settings: Settings,
     /// The content of each announced version.
@@ -86,8 +86,8 @@ impl History {
     async fn start(seed: u64) -> Self {
         let mut chance = Chance::at(seed, 0);
         let settings = settings(&mut chance);
-        let world = World::start(&settings).await;
-        Self { seed, chance, world, rows: Vec::new(), settings, versions: BTreeMap::new() }
+        let fixture = Fixture::start(&settings).await;
+        Self { seed, chance, fixture, rows: Vec::new(), settings, versions: BTreeMap::new() }
     }
 
     fn newest(&self) -> Option<&Content> {
@@ -118,7 +118,7 @@ impl History {
             }
         }
         self.trace(format_args!("{} rows", self.rows.len()));
-        self.world.write(&self.rows).await;
+        self.fixture.write(&self.rows).await;
     }
 
     /// Runs the sync and checks its outcome.
@@ -126,7 +126,7 @@ impl History {
         let (content, counts) = model::run(self.newest(), &self.settings, &self.rows);
         let mut arguments = vec!["sync", "person", "--json"];
         arguments.extend(is_accepted.then_some("--accept"));
-        let ended = self.world.run(&arguments).await;
+        let ended = self.fixture.run(&arguments).await;
         let run: Value = ended.json();
         let status = run["status"].as_str().unwrap().to_owned();
         self.trace(format_args!("sync: {status}"));
@@ -142,7 +142,7 @@ impl History {
             "held" if !is_accepted => {
                 if self.chance.is(50) {
                     let id = run["id"].as_str().unwrap();
-                    let approved = self.world.run(&["approve", id, "--json"]).await.expect(0).json();
+                    let approved = self.fixture.run(&["approve", id, "--json"]).await.expect(0).json();
                     self.trace("approved");
                     self.adopt(approved["version"].as_u64().unwrap(), content).await;
                 }
@@ -162,7 +162,7 @@ impl History {
 
     /// `version` is announced, with this content.
     async fn adopt(&mut self, version: u64, content: Content) {
-        assert_eq!(self.world.announced(), Some(version));
+        assert_eq!(self.fixture.announced(), Some(version));
         let newest = self.versions.last_key_value().map_or(0, |(version, _)| *version);
         assert!(version == newest || version == newest + 1, "{version} after {newest}");
         self.versions.insert(version, content);
@@ -173,8 +173,8 @@ impl History {
     async fn kill_sync(&mut self) {
         let (content, _) = model::run(self.newest(), &self.settings, &self.rows);
         let delay_ms = self.chance.within(0, KILL_DELAY_MS);
-        self.world.sync_killed_after(Duration::from_millis(delay_ms)).await;
-        let announced = self.world.announced();
+        self.fixture.sync_killed_after(Duration::from_millis(delay_ms)).await;
+        let announced = self.fixture.announced();
         let is_new = announced != self.versions.last_key_value().map(|(version, _)| *version);
         self.trace(format_args!(
             "sync killed after {delay_ms} ms: {}",
@@ -192,18 +192,19 @@ impl History {
         if to == *from {
             return;
         }
-        let done = self.world.run(&["rollback", "person", "--to", &to.to_string(), "--json"]).await.expect(0);
+        let done =
+            self.fixture.run(&["rollback", "person", "--to", &to.to_string(), "--json"]).await.expect(0);
         self.trace(format_args!("rolled back to {to}"));
         self.adopt(done.json()["version"].as_u64().unwrap(), self.versions[&to].clone()).await;
-        self.world.run(&["resume", "person"]).await.expect(0);
+        self.fixture.run(&["resume", "person"]).await.expect(0);
     }
 
     /// Compares all that is served with the newest version.
     async fn check(&self) {
         let Some((version, content)) = self.versions.last_key_value() else { return };
-        self.world.await_version(*version).await;
+        self.fixture.await_version(*version).await;
         let keys: Vec<String> = (0..=KEYS).map(|key| key.to_string()).collect();
-        if let Err(difference) = self.world.compare(content, &universe(&keys)).await {
+        if let Err(difference) = self.fixture.compare(content, &universe(&keys)).await {
             panic!("version {version}: {difference}");
         }
     }
@@ -219,7 +220,7 @@ impl History {
             1 => {
                 self.settings = settings(&mut self.chance);
                 self.trace(format_args!("{:?}", self.settings));
-                self.world.configure(&self.settings);
+                self.fixture.configure(&self.settings);
                 self.sync(true).await;
             }
             2 if self.versions.len() > 1 => self.roll_back().await,
@@ -230,7 +231,7 @@ impl History {
             }
             _ => {
                 self.trace("server killed");
-                self.world.restart().await;
+                self.fixture.restart().await;
                 self.check().await;
             }
         }

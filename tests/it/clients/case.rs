@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     engine::{Engine, Rendered},
-    world::World,
+    fixture::Fixture,
 };
 
 /// The outcome of a message.
@@ -106,19 +106,21 @@ impl Case {
         }
     }
 
-    fn job(&self, world: &World) -> Value {
-        let server = format!("http://{}", world.address);
+    fn job(&self, fixture: &Fixture) -> Value {
+        let server = format!("http://{}", fixture.address);
         let mut variables = self.variables.clone();
         let given = variables.as_object_mut().unwrap();
-        for (name, key) in
-            [("key", &world.key), ("narrow_key", &world.narrow_key), ("revoked_key", &world.revoked_key)]
-        {
+        for (name, key) in [
+            ("key", &fixture.key),
+            ("narrow_key", &fixture.narrow_key),
+            ("revoked_key", &fixture.revoked_key),
+        ] {
             given.entry(name).or_insert_with(|| json!(key));
         }
         let secrets = json!({
-            "larder": {"username": "larder", "password": world.key},
-            "revoked": {"username": "larder", "password": world.revoked_key},
-            "bearer": {"Authorization": format!("Bearer {}", world.key)},
+            "larder": {"username": "larder", "password": fixture.key},
+            "revoked": {"username": "larder", "password": fixture.revoked_key},
+            "bearer": {"Authorization": format!("Bearer {}", fixture.key)},
         });
         json!({"template": self.template.replace("SERVER", &server), "variables": variables, "secrets": secrets})
     }
@@ -144,10 +146,14 @@ impl Case {
 }
 
 /// Renders the cases of `engine` and fails with all differences. Returns the rendered messages by name.
-pub(super) async fn prove(engine: Engine, world: &World, cases: &[Case]) -> Vec<(&'static str, Rendered)> {
+pub(super) async fn prove(
+    engine: Engine,
+    fixture: &Fixture,
+    cases: &[Case],
+) -> Vec<(&'static str, Rendered)> {
     let cases: Vec<_> =
         cases.iter().filter_map(|case| case.expected(engine).map(|expected| (case, expected))).collect();
-    let jobs: Vec<_> = cases.iter().map(|(case, _)| case.job(world)).collect();
+    let jobs: Vec<_> = cases.iter().map(|(case, _)| case.job(fixture)).collect();
     let rendered = engine.render(&jobs).await;
     let differences: Vec<_> = cases
         .iter()

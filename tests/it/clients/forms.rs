@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{
     case::Case,
+    fixture::{SECRET, STORY_WORDS},
     posts::post,
-    world::{SECRET, STORY_WORDS},
 };
 
 /// An address as people write it, and as its index hashes it.

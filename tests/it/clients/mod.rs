@@ -5,16 +5,16 @@
 mod callers;
 mod case;
 mod engine;
+mod fixture;
 mod forms;
 mod misses;
 mod posts;
 mod records;
-mod world;
 
 use self::{
     case::{Case, prove},
     engine::Engine,
-    world::World,
+    fixture::Fixture,
 };
 
 fn cases() -> Vec<Case> {
@@ -33,8 +33,8 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_read_as_expected_in_shopifys_liquid() {
-    let world = World::start().await;
-    let rendered = prove(Engine::Ruby, &world, &cases()).await;
+    let fixture = Fixture::start().await;
+    let rendered = prove(Engine::Ruby, &fixture, &cases()).await;
     // It accepts gzip. The server need not use it; where it does, the record above came through it.
     for (name, rendered) in rendered {
         for call in rendered.calls {
@@ -45,8 +45,8 @@ async fn messages_read_as_expected_in_shopifys_liquid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_read_as_expected_in_brazejs() {
-    let world = World::start().await;
-    let rendered = prove(Engine::Brazejs, &world, &cases()).await;
+    let fixture = Fixture::start().await;
+    let rendered = prove(Engine::Brazejs, &fixture, &cases()).await;
     // It accepts no compression, so nothing may be compressed.
     for (name, rendered) in rendered {
         for call in rendered.calls {
@@ -57,9 +57,9 @@ async fn messages_read_as_expected_in_brazejs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_ask_by_post_read_as_expected_in_both() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     for engine in [Engine::Ruby, Engine::Brazejs] {
-        prove(engine, &world, &posts::cases()).await;
-        prove(engine, &world, &forms::posts()).await;
+        prove(engine, &fixture, &posts::cases()).await;
+        prove(engine, &fixture, &forms::posts()).await;
     }
 }

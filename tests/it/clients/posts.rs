@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{case::Case, world::STORY_WORDS};
+use super::{case::Case, fixture::STORY_WORDS};
 
 const NAME: &str = "{{ x.full_name | default: 'nobody' }}";
 const JSON: &str = ":content_type application/json";

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
-use super::{case::Case, world::STORY_WORDS};
+use super::{case::Case, fixture::STORY_WORDS};
 
 /// The partner page's call and its three references, its address and key apart. The page saves as
 /// `customer` what its references call `artists`.

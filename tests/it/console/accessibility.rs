@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::sessions::link;
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{browser::Browser, process::until},
 };
 
@@ -54,16 +54,16 @@ pub(super) async fn faults_of(browser: &Browser, name: &str) -> Vec<String> {
 }
 
 /// An address of the page at `route`. Each route with a parameter has one here.
-pub(super) async fn example(world: &World, key: &str, route: &str) -> String {
+pub(super) async fn example(fixture: &Fixture, key: &str, route: &str) -> String {
     let id = key.trim_start_matches("lrd_").split('_').next().unwrap();
-    let keys = world.get("/admin/v1/admin-keys").await;
+    let keys = fixture.get("/admin/v1/admin-keys").await;
     let admin_key = keys["items"][0]["id"].as_str().unwrap();
-    let runs = world.get("/admin/v1/runs?sync=person").await;
+    let runs = fixture.get("/admin/v1/runs?sync=person").await;
     let run = runs["items"][0]["id"].as_str().unwrap();
-    let dry = world.run(json!({ "dry_run": true })).await;
+    let dry = fixture.run(json!({ "dry_run": true })).await;
     let operation = dry["id"].as_str().unwrap();
     let node = until("the status of the node", async || {
-        let node = world.get("/admin/v1/nodes").await["items"][0].clone();
+        let node = fixture.get("/admin/v1/nodes").await["items"][0].clone();
         Some(format!("{}/{}", node["region"].as_str()?, node["node"].as_str()?))
     })
     .await;
@@ -102,26 +102,26 @@ pub(super) async fn example(world: &World, key: &str, route: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_narrow_and_wide_light_and_dark() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    let failed = world.ask("POST", "/admin/v1/syncs/broken/runs", Some(json!({}))).await;
-    world.ended(failed.header("location").unwrap()).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    let failed = fixture.ask("POST", "/admin/v1/syncs/broken/runs", Some(json!({}))).await;
+    fixture.ended(failed.header("location").unwrap()).await;
     let stored = json!({ "source": "warehouse", "table": "people", "primary_key": "id" });
-    assert_eq!(world.ask("PUT", "/admin/v1/models/stored", Some(stored)).await.status, 201);
-    let key = world.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
-    let origin = format!("http://{}", world.node.server().admin_address());
+    assert_eq!(fixture.ask("PUT", "/admin/v1/models/stored", Some(stored)).await.status, 201);
+    let key = fixture.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
     let (before, within): (Vec<_>, Vec<_>) = api::pages().partition(|(_, role)| role.is_none());
     assert!(before.len() >= 2 && within.len() >= 10, "{before:?} {within:?}");
     let mut faults = Vec::new();
     for (pages, is_signed_in) in [(before, false), (within, true)] {
         if is_signed_in {
-            browser.open(&format!("{origin}{}", link(&world, AdminRole::Admin).await)).await;
+            browser.open(&format!("{origin}{}", link(&fixture, AdminRole::Admin).await)).await;
             browser.run("document.querySelector('form button').click()", Value::Null).await.unwrap();
             super::browser::arrived(&browser, "/console").await;
         }
         for (route, _) in pages {
-            let example = example(&world, &key, route).await;
+            let example = example(&fixture, &key, route).await;
             browser.open(&format!("{origin}{example}")).await;
             let url = browser.command("GET", "url", &json!({})).await;
             assert_eq!(url, format!("{origin}{example}"), "{route}");

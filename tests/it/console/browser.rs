@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{accessibility::faults_of, sessions::link};
 use crate::{
-    admin::world::{SECTIONS, World},
+    admin::fixture::{Fixture, SECTIONS},
     support::{browser::Browser, process::until},
 };
 
@@ -20,10 +20,10 @@ pub(super) async fn arrived(browser: &Browser, path: &str) {
 }
 
 /// A browser that is signed in with a role, and the origin of the listener.
-pub(super) async fn sign_in(world: &World, role: AdminRole) -> (Browser, String) {
-    let origin = format!("http://{}", world.node.server().admin_address());
+pub(super) async fn sign_in(fixture: &Fixture, role: AdminRole) -> (Browser, String) {
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
-    browser.open(&format!("{origin}{}", link(world, role).await)).await;
+    browser.open(&format!("{origin}{}", link(fixture, role).await)).await;
     submit(&browser).await;
     arrived(&browser, "/console").await;
     (browser, origin)
@@ -76,13 +76,13 @@ pub(super) async fn shows(browser: &Browser, wanted: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_runs_a_sync_watches_it_finds_a_record_and_rolls_back() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     let endless = SECTIONS.replacen("table = \"people\"", &format!("sql = \"{}\"", super::runs::ENDLESS), 1);
-    world.node.configure(&endless);
-    world.node.server().reload(&world.node.config());
-    let origin = format!("http://{}", world.node.server().admin_address());
+    fixture.node.configure(&endless);
+    fixture.node.server().reload(&fixture.node.config());
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
-    browser.open(&format!("{origin}{}", link(&world, AdminRole::Operator).await)).await;
+    browser.open(&format!("{origin}{}", link(&fixture, AdminRole::Operator).await)).await;
     submit(&browser).await;
     arrived(&browser, "/console").await;
 
@@ -105,15 +105,15 @@ async fn a_browser_runs_a_sync_watches_it_finds_a_record_and_rolls_back() {
     click(&browser, "form[action$='/cancel'] button").await;
     shows(&browser, "Statuscancelled").await;
 
-    world.node.configure(SECTIONS);
-    world.node.server().reload(&world.node.config());
+    fixture.node.configure(SECTIONS);
+    fixture.node.server().reload(&fixture.node.config());
     for name in ["Ann", "Anna"] {
-        world.node.warehouse.execute(&format!("update people set name = '{name}' where id = 1")).await;
+        fixture.node.warehouse.execute(&format!("update people set name = '{name}' where id = 1")).await;
         browser.open(&format!("{origin}/console/syncs/person")).await;
         click(&browser, "form[action$='/run'] button").await;
         shows(&browser, "Statusannounced").await;
     }
-    world.node.await_version("person", 2).await;
+    fixture.node.await_version("person", 2).await;
 
     browser.open(&format!("{origin}/console/collections/person")).await;
     check_widths(&browser).await;
@@ -138,17 +138,17 @@ async fn a_browser_runs_a_sync_watches_it_finds_a_record_and_rolls_back() {
     arrived(&browser, "/console/collections/person?version=1#rollback").await;
     click(&browser, "form[action$='/rollback'] button").await;
     arrived(&browser, "/console/collections/person?done=rolled-back").await;
-    world.node.await_version("person", 3).await;
-    assert_eq!(world.node.record("person", "id", "1").await.unwrap()["name"], "Ann");
+    fixture.node.await_version("person", 3).await;
+    assert_eq!(fixture.node.record("person", "id", "1").await.unwrap()["name"], "Ann");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_signs_in_by_a_link_sees_collections_and_signs_out() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    let origin = format!("http://{}", world.node.server().admin_address());
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
-    browser.open(&format!("{origin}{}", link(&world, AdminRole::Viewer).await)).await;
+    browser.open(&format!("{origin}{}", link(&fixture, AdminRole::Viewer).await)).await;
     submit(&browser).await;
     arrived(&browser, "/console").await;
     let names = "return [...document.querySelectorAll('tbody th')].map(cell => cell.textContent)";
@@ -166,10 +166,10 @@ async fn a_browser_signs_in_by_a_link_sees_collections_and_signs_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_created_copied_and_revoked_in_a_browser() {
-    let world = World::start().await;
-    let origin = format!("http://{}", world.node.server().admin_address());
+    let fixture = Fixture::start().await;
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
-    browser.open(&format!("{origin}{}", link(&world, AdminRole::Admin).await)).await;
+    browser.open(&format!("{origin}{}", link(&fixture, AdminRole::Admin).await)).await;
     submit(&browser).await;
     arrived(&browser, "/console").await;
     let permissions =
@@ -210,7 +210,7 @@ async fn a_key_is_created_copied_and_revoked_in_a_browser() {
     // Loaded again, as by the key F5: the browser sends the form again.
     browser.command("POST", "refresh", &json!({})).await;
     until("the answer", async || text_of("main").await.contains("was sent before").then_some(())).await;
-    let named = world.get("/admin/v1/keys").await["items"].as_array().unwrap().clone();
+    let named = fixture.get("/admin/v1/keys").await["items"].as_array().unwrap().clone();
     assert_eq!(named.iter().filter(|key| key["name"] == "browser").count(), 1);
 
     let id = key.trim_start_matches("lrd_").split('_').next().unwrap();

@@ -9,20 +9,20 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{http::Answer, process::until},
 };
 
 const PAGE: &str = "/console/collections/person";
 
 /// A node that serves two versions of six people.
-async fn two_versions() -> World {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.warehouse.execute("update people set name = 'Anna' where id = 1").await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 2).await;
-    world
+async fn two_versions() -> Fixture {
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.warehouse.execute("update people set name = 'Anna' where id = 1").await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 2).await;
+    fixture
 }
 
 /// Sends a form of the page, with the state that the page shows now.
@@ -34,8 +34,8 @@ async fn send(visitor: &mut Visitor, action: &str, fields: &[(&str, &str)]) -> A
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_sees_versions_and_nodes_and_may_change_nothing() {
-    let world = two_versions().await;
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    let fixture = two_versions().await;
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     let page = until("the status of the node", async || {
         let page = viewer.get(PAGE).await.text().to_owned();
         page.contains("<td>ready, ").then_some(page)
@@ -71,22 +71,22 @@ async fn a_viewer_sees_versions_and_nodes_and_may_change_nothing() {
         assert!(refused.text().contains(&format!("needs the role {role}")), "{refused:?}");
     }
     assert_eq!(viewer.get(&format!("{PAGE}/records")).await.status, 403);
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     assert_eq!(operator.post(&format!("{PAGE}/drop"), &state).await.status, 403);
     let form = operator.get(PAGE).await;
     assert!(form.text().contains("Roll back") && !form.text().contains("Drop"), "{form:?}");
     let elsewhere = "Sec-Fetch-Site: cross-site\r\n";
     let refused = operator.send("POST", &format!("{PAGE}/rollback"), elsewhere, "version=1").await;
     assert!(refused.status == 403 && refused.text().contains("cross_site_request"), "{refused:?}");
-    assert_eq!(world.get("/admin/v1/collections/person").await["version"], 2, "nothing was changed");
+    assert_eq!(fixture.get("/admin/v1/collections/person").await["version"], 2, "nothing was changed");
     assert_eq!(viewer.get("/console/collections/nobody").await.status, 404);
     assert_eq!(viewer.get("/console/collections/%3Cb%3E").await.status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_says_what_is_wrong_beside_its_field_and_pauses_the_sync() {
-    let world = two_versions().await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let fixture = two_versions().await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let prepared = operator.get(&format!("{PAGE}?version=1")).await;
     assert_eq!(field(prepared.text(), "version"), "1");
     for (version, status, message) in [
@@ -121,8 +121,8 @@ async fn a_rollback_says_what_is_wrong_beside_its_field_and_pauses_the_sync() {
         3,
         "it has read no rows: {rolled_back}"
     );
-    world.node.await_version("person", 3).await;
-    assert_eq!(world.node.record("person", "id", "1").await.unwrap()["name"], "Ann");
+    fixture.node.await_version("person", 3).await;
+    assert_eq!(fixture.node.record("person", "id", "1").await.unwrap()["name"], "Ann");
 
     // The form of a page that was loaded before.
     let stale = [("state", state.as_str()), ("version", "2")];
@@ -138,14 +138,14 @@ async fn a_rollback_says_what_is_wrong_beside_its_field_and_pauses_the_sync() {
 
     let resumed = send(&mut operator, "resume", &[]).await;
     assert_eq!(resumed.header("location"), Some("/console/collections/person?done=resumed"), "{resumed:?}");
-    assert!(world.get("/admin/v1/collections/person").await["paused"].is_null());
+    assert!(fixture.get("/admin/v1/collections/person").await["paused"].is_null());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_region_is_pinned_and_unpinned_and_a_collection_dropped() {
-    let world = two_versions().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
-    let region = world.node.config().node.region.to_string();
+    let fixture = two_versions().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
+    let region = fixture.node.config().node.region.to_string();
     for (region, version, fault) in [
         ("no such <region>", "1", "pin_region"),
         (&*region, "0", "pin_version"),
@@ -159,7 +159,7 @@ async fn a_region_is_pinned_and_unpinned_and_a_collection_dropped() {
     let pinned = send(&mut admin, "pin", &[("pin_region", &region), ("pin_version", "1")]).await;
     assert_eq!(pinned.header("location"), Some("/console/collections/person?done=pinned"), "{pinned:?}");
     until("the pinned version", async || {
-        (world.node.record("person", "id", "1").await?["name"] == "Ann").then_some(())
+        (fixture.node.record("person", "id", "1").await?["name"] == "Ann").then_some(())
     })
     .await;
     let page = admin.get(PAGE).await.text().to_owned();
@@ -191,10 +191,10 @@ async fn a_region_is_pinned_and_unpinned_and_a_collection_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn snippets_have_the_public_address_of_the_configuration() {
-    let world = World::start_with("public_url = \"https://records.example.com/eu/\"\n").await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let fixture = Fixture::start_with("public_url = \"https://records.example.com/eu/\"\n").await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let records = format!("{PAGE}/records");
     let found = operator.post(&records, &[("index", "id"), ("value", "1")]).await;
     let message = operator.get(&format!("{PAGE}/message")).await;
@@ -207,7 +207,7 @@ async fn snippets_have_the_public_address_of_the_configuration() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_is_found_by_any_index_and_its_value_is_in_no_log() {
-    let world = world_of(
+    let fixture = world_of(
         "create table people (id text primary key, email text, name text);
          insert into people values ('1', 'shared@x', '</pre><script>alert(1)</script>'), ('2', 'shared@x', 'Bob'),
              ('\"><b>', 'javascript:alert(1)', 'Cyd')",
@@ -216,9 +216,9 @@ async fn a_record_is_found_by_any_index_and_its_value_is_in_no_log() {
          indexes = { id = \"id\", email = { column = \"email\", normalize = [\"lowercase\"] } }\n",
     )
     .await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let records = format!("{PAGE}/records");
     assert_eq!(operator.get(&records).await.status, 200);
     let mut find =
@@ -262,7 +262,7 @@ async fn a_record_is_found_by_any_index_and_its_value_is_in_no_log() {
     let empty = find("id", "  ").await;
     assert!(empty.status == 400 && empty.text().contains("<p id=\"value-fault\""), "{empty:?}");
 
-    let log = world.get("/admin/v1/audit?limit=100").await.to_string();
+    let log = fixture.get("/admin/v1/audit?limit=100").await.to_string();
     assert!(
         log.contains("record.show") && log.contains("by email: found") && log.contains("by id: not found"),
         "{log}"

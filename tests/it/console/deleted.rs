@@ -4,26 +4,26 @@ use larder::admin::AdminRole;
 use serde_json::json;
 
 use super::{forms::field, sessions::signed_in};
-use crate::admin::world::World;
+use crate::admin::fixture::Fixture;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_entries_are_listed_and_restored_by_admins() {
-    let world = World::start().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     let list = admin.get("/console/deleted").await;
     assert!(list.status == 200 && list.text().contains("Nothing is deleted."), "{list:?}");
-    let source = json!({ "type": "sqlite", "path": world.node.directory.path().join("warehouse.db") });
+    let source = json!({ "type": "sqlite", "path": fixture.node.directory.path().join("warehouse.db") });
     let model = json!({ "source": "crm", "table": "people", "primary_key": "id" });
-    assert_eq!(world.ask("PUT", "/admin/v1/sources/crm", Some(source)).await.status, 201);
-    assert_eq!(world.ask("PUT", "/admin/v1/models/crm", Some(model)).await.status, 201);
+    assert_eq!(fixture.ask("PUT", "/admin/v1/sources/crm", Some(source)).await.status, 201);
+    assert_eq!(fixture.ask("PUT", "/admin/v1/models/crm", Some(model)).await.status, 201);
     for entry in ["models/crm", "sources/crm"] {
-        assert_eq!(world.ask("DELETE", &format!("/admin/v1/{entry}"), None).await.status, 200);
+        assert_eq!(fixture.ask("DELETE", &format!("/admin/v1/{entry}"), None).await.status, 200);
     }
     let list = admin.get("/console/deleted").await.text().to_owned();
     for part in ["source crm</th>", "model crm</th>", "key:first (", "Restore version "] {
         assert!(list.contains(part), "{part}: {list}");
     }
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let seen = operator.get("/console/deleted").await;
     assert!(
         seen.text().contains("source crm</th>")
@@ -50,7 +50,7 @@ async fn deleted_entries_are_listed_and_restored_by_admins() {
     }
     let twice = admin.post("/console/deleted/models/crm", &[("version", &of_model)]).await;
     assert_eq!(twice.status, 412, "{twice:?}");
-    let model = world.get("/admin/v1/models/crm").await;
+    let model = fixture.get("/admin/v1/models/crm").await;
     assert_eq!(model["settings"]["table"], "people", "{model}");
     assert!(admin.get("/console/deleted").await.text().contains("Nothing is deleted."));
     let wrong = admin.post("/console/deleted/models/crm", &[("version", "x")]).await;

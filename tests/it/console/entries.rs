@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{sessions::signed_in, visitor::Visitor};
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{
         http::Answer,
         node::{Node, Warehouse},
@@ -40,8 +40,8 @@ pub(super) fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
 }
 
 /// A SQLite file with customers, one of whose texts is hostile.
-async fn shop(world: &World) -> String {
-    let path = world.node.directory.path().join("shop.db");
+async fn shop(fixture: &Fixture) -> String {
+    let path = fixture.node.directory.path().join("shop.db");
     let hostile = HOSTILE.replace('\'', "''");
     let customers = format!(
         "create table customers (id integer primary key, email text);
@@ -53,9 +53,9 @@ async fn shop(world: &World) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
-    let world = World::start().await;
-    let path = shop(&world).await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    let path = shop(&fixture).await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     assert!(
         page(&mut admin, "/console/new/sources").await.contains("href=\"/console/new/sources?type=sqlite\"")
     );
@@ -103,14 +103,14 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
     ];
     led_to(&admin.post("/console/new/syncs", &sync).await);
     until("the first run", async || {
-        let runs = world.get("/admin/v1/runs?sync=customer&announced=true").await;
+        let runs = fixture.get("/admin/v1/runs?sync=customer&announced=true").await;
         runs["items"].get(0).cloned()
     })
     .await;
-    let stored = world.get("/admin/v1/syncs/customer").await;
+    let stored = fixture.get("/admin/v1/syncs/customer").await;
     assert_eq!(stored["settings"]["on_miss"], json!({ "record": { "found": false } }));
     assert_eq!(stored["settings"]["fields"], json!({ "id": "id", "mail.address": "email" }));
-    let served = world.ask("GET", "/admin/v1/collections/customer", None).await;
+    let served = fixture.ask("GET", "/admin/v1/collections/customer", None).await;
     assert_eq!(served.json()["records"], 2, "{served:?}");
     for target in [
         "/console/configuration/sources",
@@ -129,8 +129,8 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
-    let world = World::start().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     let wrong = [
         ("name", "good"),
         ("model", "people"),
@@ -196,7 +196,7 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
     ];
     let checked = admin.post("/console/new/syncs", &checked).await;
     assert!(checked.status == 200 && checked.text().contains("not saved yet"), "{}", checked.text());
-    assert_eq!(world.refused("GET", "/admin/v1/syncs/good", None).await.0, 404);
+    assert_eq!(fixture.refused("GET", "/admin/v1/syncs/good", None).await.0, 404);
     for target in
         ["/console/new/collections", "/console/configuration/nowhere", "/console/configuration/models/nobody"]
     {
@@ -212,9 +212,9 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
     fs::write(directory.path().join("secrets.key"), STANDARD.encode([7; 32])).unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse.execute("create table people (id integer primary key)").await;
-    let world =
-        World { node: Node::start(directory, warehouse, "[secrets]\nkey_file = \"secrets.key\"\n").await };
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture =
+        Fixture { node: Node::start(directory, warehouse, "[secrets]\nkey_file = \"secrets.key\"\n").await };
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     let url = "postgres://larder:first-hunter2@127.0.0.1:1/shop";
     led_to(&admin.post("/console/new/sources", &[("type", "postgres"), ("name", "pg"), ("url", url)]).await);
     let edit = page(&mut admin, "/console/configuration/sources/pg/edit").await;
@@ -229,7 +229,7 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
         ("other", "statement_timeout = \"5m\""),
     ];
     led_to(&admin.post("/console/configuration/sources/pg/edit", &keep).await);
-    let stored = world.get("/admin/v1/sources/pg").await;
+    let stored = fixture.get("/admin/v1/sources/pg").await;
     assert_eq!(
         stored["settings"],
         json!({ "type": "postgres", "url": { "$secret": true }, "statement_timeout": "5m" })
@@ -248,7 +248,7 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
     assert!(!shown.contains("hunter2"), "{shown}");
     let undo = [("state", hidden(&shown, "state")), ("version", &first)];
     led_to(&admin.post("/console/configuration/sources/pg/undo", &undo).await);
-    assert!(world.get("/admin/v1/sources/pg").await["settings"].get("statement_timeout").is_none());
+    assert!(fixture.get("/admin/v1/sources/pg").await["settings"].get("statement_timeout").is_none());
     let shown = page(&mut admin, "/console/configuration/sources/pg").await;
     let deleted =
         admin.post("/console/configuration/sources/pg/delete", &[("state", hidden(&shown, "state"))]).await;
@@ -258,9 +258,9 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_admins_see_and_send_the_forms() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     for role in [AdminRole::Viewer, AdminRole::Operator] {
-        let mut visitor = signed_in(&world, role).await;
+        let mut visitor = signed_in(&fixture, role).await;
         for target in ["/console/configuration/sources", "/console/configuration/models/people"] {
             let page = page(&mut visitor, target).await;
             assert!(!page.contains("/console/new/") && !page.contains("/edit"), "{role}: {page}");
@@ -276,15 +276,15 @@ async fn only_admins_see_and_send_the_forms() {
             assert_eq!(visitor.post(target, &[("name", "x")]).await.status, 403, "{role}: {target}");
         }
     }
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     assert_eq!(viewer.get("/console/configuration/models/people/preview").await.status, 403, "rows");
     assert_eq!(viewer.post("/console/configuration/sources/warehouse/check", &[]).await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_was_deleted_meanwhile_is_stored_again_knowingly() {
-    let world = World::start().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     let model = [("name", "m"), ("source", "warehouse"), ("table", "people"), ("primary_key", "id")];
     led_to(&admin.post("/console/new/models", &model).await);
     let target = "/console/configuration/models/m";
@@ -295,13 +295,13 @@ async fn an_entry_that_was_deleted_meanwhile_is_stored_again_knowingly() {
     assert!(late.status == 412 && late.text().contains("It is deleted now."), "{}", late.text());
     let edited = [&model[1..], &[("columns", "id"), ("state", hidden(late.text(), "state"))]].concat();
     led_to(&admin.post(&format!("{target}/edit"), &edited).await);
-    assert_eq!(world.get("/admin/v1/models/m").await["settings"]["columns"], json!(["id"]));
+    assert_eq!(fixture.get("/admin/v1/models/m").await["settings"]["columns"], json!(["id"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_cannot_be_read_and_a_sync_that_does_not_fit_it_are_said_to_be_so() {
-    let world = World::start().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     for (name, table, sql, key, field) in [
         ("a", "nowhere", "", "id", "table"),
         ("b", "", "selec 1", "id", "sql"),

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::node::{Node, Warehouse},
 };
 
@@ -29,9 +29,9 @@ pub(super) fn assert_escaped(page: &str) {
 }
 
 /// A node with these tables and sections.
-pub(super) async fn world_of(sql: &str, sections: &str) -> World {
+pub(super) async fn world_of(sql: &str, sections: &str) -> Fixture {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse.execute(sql).await;
-    World::of(Node::start(directory, warehouse, sections).await).await
+    Fixture::of(Node::start(directory, warehouse, sections).await).await
 }

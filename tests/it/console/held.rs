@@ -8,19 +8,19 @@ use super::{
     browser::{arrived, click, shows, sign_in, text},
     forms::world_of,
 };
-use crate::admin::world::{SECTIONS, run_of};
+use crate::admin::fixture::{SECTIONS, run_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_run_is_looked_at_and_approved_in_a_browser() {
     let people = "create table people (id integer primary key, name text);
         with recursive n(i) as (select 1 union all select i + 1 from n where i < 50)
         insert into people select i, 'x' from n";
-    let world = world_of(people, SECTIONS).await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    world.node.warehouse.execute("delete from people where id > 10").await;
-    let held = run_of(&world.run(json!({})).await);
-    let (browser, origin) = sign_in(&world, AdminRole::Operator).await;
+    let fixture = world_of(people, SECTIONS).await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    fixture.node.warehouse.execute("delete from people where id > 10").await;
+    let held = run_of(&fixture.run(json!({})).await);
+    let (browser, origin) = sign_in(&fixture, AdminRole::Operator).await;
 
     shows(&browser, "is held and waits for approval").await;
     browser.open(&format!("{origin}/console/collections/person")).await;
@@ -40,8 +40,8 @@ async fn a_held_run_is_looked_at_and_approved_in_a_browser() {
     click(&browser, "form[action$='/approve'] button").await;
     shows(&browser, "The result of the run is announced.").await;
     shows(&browser, "Statusannounced").await;
-    world.node.await_version("person", 2).await;
-    assert_eq!(world.node.record("person", "id", "11").await, None);
+    fixture.node.await_version("person", 2).await;
+    assert_eq!(fixture.node.record("person", "id", "11").await, None);
     let forms = "return document.querySelectorAll(\"form[action$='/approve']\").length";
     assert_eq!(browser.run(forms, Value::Null).await.unwrap(), 0, "it is approved once");
 }

@@ -12,7 +12,7 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{
         admin,
         deployment::Deployment,
@@ -41,8 +41,8 @@ fn id_of(key: &str) -> &str {
     key.trim_start_matches("lrd_").split('_').next().unwrap()
 }
 
-async fn keys(world: &World) -> Vec<Value> {
-    world.get("/admin/v1/keys").await["items"].as_array().unwrap().clone()
+async fn keys(fixture: &Fixture) -> Vec<Value> {
+    fixture.get("/admin/v1/keys").await["items"].as_array().unwrap().clone()
 }
 
 /// Sends the form that creates a key for `person`.
@@ -60,10 +60,10 @@ async fn create(visitor: &mut Visitor, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_created_key_reads_what_it_opens_and_is_shown_once() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    let mut visitor = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    let mut visitor = signed_in(&fixture, AdminRole::Admin).await;
     let form = visitor.get("/console/keys/new").await;
     assert!(form.text().contains("value=\"person\""), "configured collections are offered: {form:?}");
     let request = hidden(&form, "request");
@@ -79,7 +79,7 @@ async fn a_created_key_reads_what_it_opens_and_is_shown_once() {
     let key = shown(&visitor.post("/console/keys/new", &fields).await).unwrap();
     let read = "person/records/id/1";
     until("the key", async || {
-        let answer = world.node.ask_as(&key, read, None, "").await;
+        let answer = fixture.node.ask_as(&key, read, None, "").await;
         (answer.status == 200).then(|| assert_eq!(answer.json(), json!({ "id": 1 })))
     })
     .await;
@@ -88,7 +88,7 @@ async fn a_created_key_reads_what_it_opens_and_is_shown_once() {
     let again = visitor.post("/console/keys/new", &fields).await;
     assert!(again.status == 200 && shown(&again).is_none(), "{again:?}");
     assert!(again.text().contains("was sent before") && again.text().contains(id_of(&key)), "{again:?}");
-    assert_eq!(keys(&world).await.iter().filter(|key| key["name"] == "braze").count(), 1);
+    assert_eq!(keys(&fixture).await.iter().filter(|key| key["name"] == "braze").count(), 1);
 
     // The form is changed after it was sent: its values stay, and it can be sent again.
     let mut other = fields;
@@ -109,13 +109,13 @@ async fn a_created_key_reads_what_it_opens_and_is_shown_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_key_has_a_new_secret_and_a_revoked_one_is_refused() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    let mut visitor = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    let mut visitor = signed_in(&fixture, AdminRole::Admin).await;
     let key = create(&mut visitor, "app").await;
     let path = format!("/console/keys/{}", id_of(&key));
-    let status = async |key: &str| world.node.ask_as(key, "person/records/id/1", None, "").await.status;
+    let status = async |key: &str| fixture.node.ask_as(key, "person/records/id/1", None, "").await.status;
     wait_until("the key", async || status(&key).await == 200).await;
 
     let rotate = format!("{path}/rotate");
@@ -156,10 +156,10 @@ async fn a_rotated_key_has_a_new_secret_and_a_revoked_one_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_form_keeps_its_values_and_says_why_beside_them() {
-    let world = World::start().await;
-    let mut visitor = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    let mut visitor = signed_in(&fixture, AdminRole::Admin).await;
     let request = hidden(&visitor.get("/console/keys/new").await, "request");
-    let before = keys(&world).await.len();
+    let before = keys(&fixture).await.len();
     let fields = [
         ("request", &*request),
         ("name", ""),
@@ -191,17 +191,17 @@ async fn a_refused_form_keeps_its_values_and_says_why_beside_them() {
     assert_eq!(hidden(&refused, "request"), request);
     let without = visitor.post("/console/keys/new", &[("name", "x"), ("grant", "all")]).await;
     assert!(without.status == 400 && without.text().contains("invalid_input"), "{without:?}");
-    assert_eq!(keys(&world).await.len(), before, "nothing was created");
+    assert_eq!(keys(&fixture).await.len(), before, "nothing was created");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_an_admin_is_offered_changes_of_keys_and_may_send_them() {
-    let world = World::start().await;
-    let key = world.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
+    let fixture = Fixture::start().await;
+    let key = fixture.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
     let path = format!("/console/keys/{}", id_of(&key));
-    let before = keys(&world).await;
+    let before = keys(&fixture).await;
     for role in [AdminRole::Viewer, AdminRole::Operator] {
-        let mut visitor = signed_in(&world, role).await;
+        let mut visitor = signed_in(&fixture, role).await;
         for page in ["/console/keys", &path] {
             let page = visitor.get(page).await;
             assert_eq!(page.status, 200);
@@ -219,7 +219,7 @@ async fn only_an_admin_is_offered_changes_of_keys_and_may_send_them() {
             );
         }
     }
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     assert!(admin.get(&path).await.text().contains("/rotate\""));
     for form in ["/console/keys/new", &format!("{path}/rotate"), &format!("{path}/revoke")] {
         let body = "request=x&name=x&grant=all&overlap=0s";
@@ -230,19 +230,19 @@ async fn only_an_admin_is_offered_changes_of_keys_and_may_send_them() {
         );
     }
     let names = |keys: &[Value]| keys.iter().map(|key| key["revoked_at"].clone()).collect::<Vec<_>>();
-    assert_eq!(names(&keys(&world).await), names(&before), "nothing has changed");
+    assert_eq!(names(&keys(&fixture).await), names(&before), "nothing has changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_keys_are_text_on_every_page() {
-    let world = World::start().await;
-    let mut visitor = signed_in(&world, AdminRole::Admin).await;
+    let fixture = Fixture::start().await;
+    let mut visitor = signed_in(&fixture, AdminRole::Admin).await;
     let key = create(&mut visitor, HOSTILE).await;
     let path = format!("/console/keys/{}", id_of(&key));
     let new =
         larder::admin::NewAdminKey { name: HOSTILE.to_owned(), role: AdminRole::Viewer, expires_at: None };
-    let admin_key = world.node.publisher().await.admin().create_admin_key(new, &tester()).await.unwrap();
-    Visitor::of(&world.node).sign_in(admin_key.expose()).await;
+    let admin_key = fixture.node.publisher().await.admin().create_admin_key(new, &tester()).await.unwrap();
+    Visitor::of(&fixture.node).sign_in(admin_key.expose()).await;
     let hostile = crate::support::node::encoded(HOSTILE);
     for page in [
         "/console/keys".to_owned(),
@@ -298,9 +298,9 @@ async fn created_keys_are_in_no_log() {
 /// The second click of a browser without JavaScript: it shows the answer to that click alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_is_sent_twice_at_once_makes_one_key_and_both_answers_say_where_it_is() {
-    let world = World::start().await;
-    let mut one = signed_in(&world, AdminRole::Admin).await;
-    let mut other = Visitor::of(&world.node);
+    let fixture = Fixture::start().await;
+    let mut one = signed_in(&fixture, AdminRole::Admin).await;
+    let mut other = Visitor::of(&fixture.node);
     other.cookie.clone_from(&one.cookie);
     for (form, title, is_rotatable) in
         [("/console/keys/new", "Key created", true), ("/console/admin-keys/new", "Admin key created", false)]
@@ -324,5 +324,5 @@ async fn a_form_that_is_sent_twice_at_once_makes_one_key_and_both_answers_say_wh
             assert_eq!(one.get(path).await.status, 200, "{path}");
         }
     }
-    assert_eq!(keys(&world).await.iter().filter(|key| key["name"] == "twice").count(), 1);
+    assert_eq!(keys(&fixture).await.iter().filter(|key| key["name"] == "twice").count(), 1);
 }

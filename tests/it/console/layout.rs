@@ -11,7 +11,7 @@ use super::{
     browser::{arrived, sign_in},
     sessions::change_metadata,
 };
-use crate::{admin::world::World, support::node::tester};
+use crate::{admin::fixture::Fixture, support::node::tester};
 
 /// Of each table how much wider than its box it is, which cells are too narrow for their text, and after it was scrolled to its
 /// end, where its first cells are, in parts of the box.
@@ -26,19 +26,19 @@ const TABLES: &str = "return [...document.querySelectorAll('.table')].map(box =>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_with_long_names_are_readable_at_both_widths() {
-    let world = World::start().await;
-    world.run(json!({})).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
     let name = "n".repeat(200);
     let new = NewKey { name, grant: Scope::AllCollections, expires_at: None, limits: KeyLimits::default() };
-    world.node.publisher().await.create_key(new, &tester()).await.unwrap();
+    fixture.node.publisher().await.create_key(new, &tester()).await.unwrap();
     change_metadata(
-        &world,
+        &fixture,
         "insert into audit_log (at, actor, action, subject, detail, address) \
          values (4000000000000000, printf('%.200c', 'a'), 'key.create', printf('%.200c', 's'), \
          printf('%.200c', 'd') || char(10) || 'name: \"a\" -> \"b\"', '10.0.0.7')",
     )
     .await;
-    let (browser, origin) = sign_in(&world, AdminRole::Admin).await;
+    let (browser, origin) = sign_in(&fixture, AdminRole::Admin).await;
     let mut faults = Vec::new();
     for path in
         ["/console/keys", "/console/audit", "/console/admin-keys", "/console/syncs/person", "/console"]

@@ -7,14 +7,14 @@ use super::{
     sessions::{change_metadata, signed_in},
     visitor::Visitor,
 };
-use crate::{admin::world::World, support::process::until};
+use crate::{admin::fixture::Fixture, support::process::until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_show_their_state_versions_and_last_report() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    let mut visitor = signed_in(&world, AdminRole::Viewer).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    let mut visitor = signed_in(&fixture, AdminRole::Viewer).await;
     let list = until("the status of the node", async || {
         let list = visitor.get("/console/nodes").await.text().to_owned();
         list.contains("<span>ready</span>").then_some(list)
@@ -51,17 +51,17 @@ async fn entries(visitor: &mut Visitor, path: &str) -> (Vec<String>, Option<Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audit_log_goes_on_page_by_page_and_by_subject() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     // 250 entries, ten of them at the same time.
     change_metadata(
-        &world,
+        &fixture,
         "with recursive n(i) as (select 1 union all select i + 1 from n where i < 250) \
          insert into audit_log (at, actor, action, subject, detail, address) \
          select 4000000000000000 + i / 10, 'jane', 'key.create', case i % 5 when 0 then 'five' else 'other' end, \
          'entry ' || i || char(10) || '<b>name</b>: \"a\" -> \"b\"', '10.0.0.7' from n",
     )
     .await;
-    let mut visitor = signed_in(&world, AdminRole::Viewer).await;
+    let mut visitor = signed_in(&fixture, AdminRole::Viewer).await;
     let (mut seen, mut next) = (Vec::new(), Some("/console/audit?subject=five".to_owned()));
     while let Some(path) = next {
         let (details, follows) = entries(&mut visitor, &path).await;

@@ -12,12 +12,12 @@ use super::{
     sessions::{link, signed_in},
 };
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{browser::Browser, process::until},
 };
 
 /// People whose columns, values and number of rows a page must take for nothing else.
-async fn people() -> World {
+async fn people() -> Fixture {
     let column = HOSTILE.replace('"', "\"\"");
     let value = HOSTILE.replace('\'', "''");
     let sql = format!(
@@ -64,8 +64,8 @@ const NEW: &str = "/console/new/syncs";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_fields_change_by_buttons_alone_and_nothing_is_lost() {
-    let world = people().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = people().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     let new = page(&mut admin, "/console/new/syncs?model=people").await;
     assert!(new.contains("<option value=\"team\">") && rows_of(&new).is_empty(), "{new}");
     assert_escaped(&new);
@@ -91,12 +91,12 @@ async fn rows_of_fields_change_by_buttons_alone_and_nothing_is_lost() {
     for part in ["id=\"field-0-fault\"", "id=\"field-1-fault\"", "{{ first }}\n!"] {
         assert!(refused.text().contains(part), "{part}: {}", refused.text());
     }
-    assert_eq!(world.refused("GET", "/admin/v1/syncs/person", None).await.0, 404, "nothing was stored");
+    assert_eq!(fixture.refused("GET", "/admin/v1/syncs/person", None).await.0, 404, "nothing was stored");
 
     let more =
         [("on_miss", "record"), ("miss_record", "{\"found\": false, \"n\": 1.50}"), ("allow_empty", "true")];
     led_to(&admin.post(NEW, &form(&rows, &more)).await);
-    let stored = world.get("/admin/v1/syncs/person").await["settings"].clone();
+    let stored = fixture.get("/admin/v1/syncs/person").await["settings"].clone();
     assert_eq!(stored["fields"]["who"], json!({ "liquid": "{{ first }}\n!" }));
     assert_eq!(stored["fields"]["team"], json!({ "column": "team", "as": "string" }));
     assert_eq!(
@@ -116,8 +116,8 @@ async fn rows_of_fields_change_by_buttons_alone_and_nothing_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_maps_a_real_row_with_what_is_in_the_form() {
-    let world = people().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = people().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     let rows = [
         ["user.name", "liquid", "Hi {{ first }}", ""],
         ["user.id", "column", "id", "string"],
@@ -159,16 +159,16 @@ async fn a_preview_maps_a_real_row_with_what_is_in_the_form() {
         form(&rows, &[("act", "preview")]).into_iter().filter(|(name, _)| *name != "name").collect();
     assert!(beside(admin.post(NEW, &unnamed).await.text()).contains("Hi Ann"));
     for role in [AdminRole::Viewer, AdminRole::Operator] {
-        let mut visitor = signed_in(&world, role).await;
+        let mut visitor = signed_in(&fixture, role).await;
         assert_eq!(visitor.post(NEW, &form(&rows, &[("act", "preview")])).await.status, 403, "{role}");
     }
-    assert_eq!(world.refused("GET", "/admin/v1/syncs/person", None).await.0, 404, "nothing was stored");
+    assert_eq!(fixture.refused("GET", "/admin/v1/syncs/person", None).await.0, 404, "nothing was stored");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_form_of_a_model_shows_tables_rows_and_how_its_key_fits() {
-    let world = people().await;
-    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let fixture = people().await;
+    let mut admin = signed_in(&fixture, AdminRole::Admin).await;
     let new = "/console/new/models";
     for empty in [new, "/console/new/models?source=warehouse", "/console/new/syncs"] {
         let shown = page(&mut admin, empty).await;
@@ -227,10 +227,10 @@ async fn write(browser: &Browser, at: usize, name: &str, value: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_builds_a_mapping_while_the_record_follows_it() {
-    let world = people().await;
-    let origin = format!("http://{}", world.node.server().admin_address());
+    let fixture = people().await;
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
-    browser.open(&format!("{origin}{}", link(&world, AdminRole::Admin).await)).await;
+    browser.open(&format!("{origin}{}", link(&fixture, AdminRole::Admin).await)).await;
     click(&browser, "form button").await;
     arrived(&browser, "/console").await;
     browser.open(&format!("{origin}/console/new/models?source=warehouse")).await;
@@ -295,7 +295,7 @@ async fn a_browser_builds_a_mapping_while_the_record_follows_it() {
 
     click(&browser, "main form div.row > button[value=save]").await;
     arrived(&browser, "/console/configuration/syncs/person?done=saved").await;
-    world.node.await_version("person", 1).await;
-    let served = world.node.record("person", "id", "1").await.unwrap();
+    fixture.node.await_version("person", 1).await;
+    let served = fixture.node.record("person", "id", "1").await.unwrap();
     assert_eq!(served, json!({ "name": "Ann", "brand": "Acme", "user": { "greeting": "Hi ANN" } }));
 }

@@ -11,23 +11,23 @@ use super::{
     sessions::signed_in,
     visitor::Visitor,
 };
-use crate::{admin::world::World, support::http::Answer};
+use crate::{admin::fixture::Fixture, support::http::Answer};
 
 const PAGE: &str = "/console/collections/person/message";
 const TAG: &str = "{% connected_content https://larder.example.com/v1/collections/person/records/id/{{${user_id}}} \
     :headers {\"Authorization\": \"Bearer {{key}}\"} :content_type application/json :save person %}";
 
-async fn world() -> World {
-    let world = world_of(
+async fn fixture() -> Fixture {
+    let fixture = world_of(
         "create table people (id text primary key, name text, blank text);
          insert into people values ('jane@example.com', '<script>alert(1)</script>', null)",
         "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
          [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n",
     )
     .await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    world
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    fixture
 }
 
 async fn rendered(visitor: &mut Visitor, message: &str, value: &str, key: &str) -> Answer {
@@ -42,11 +42,11 @@ fn printed(answer: &Answer) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_rendered_with_the_rights_of_its_key() {
-    let world = world().await;
-    let key = world.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
+    let fixture = fixture().await;
+    let key = fixture.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
     let other = Scope::Collections(std::iter::once("other".parse().unwrap()).collect());
-    let other = world.node.create_key(other, KeyLimits::default()).await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let other = fixture.node.create_key(other, KeyLimits::default()).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let form = operator.get(PAGE).await.text().to_owned();
     assert!(form.contains("records/id/{{${user_id}}}") && form.contains("type=\"password\""), "{form}");
 
@@ -88,7 +88,7 @@ async fn a_message_is_rendered_with_the_rights_of_its_key() {
     assert_eq!(printed(&refused), "-");
     assert!(refused.text().contains("not the path of a record"), "{refused:?}");
 
-    let log = world.get("/admin/v1/audit?limit=100").await.to_string();
+    let log = fixture.get("/admin/v1/audit?limit=100").await.to_string();
     assert!(log.contains("message.render") && log.contains("1 of 1 requests answered with content"), "{log}");
     for secret in ["jane@example.com", "nobody", &key] {
         assert!(!log.contains(secret), "{secret}: {log}");
@@ -97,8 +97,8 @@ async fn a_message_is_rendered_with_the_rights_of_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_message_is_marked_and_viewers_have_no_box() {
-    let world = world().await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let fixture = fixture().await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     for (message, fault) in [
         ("{% connected_content %}", "a URL is expected"),
         ("{% if %}", "never closed"),
@@ -115,9 +115,9 @@ async fn a_wrong_message_is_marked_and_viewers_have_no_box() {
             "{refused:?}"
         );
     }
-    let log = world.get("/admin/v1/audit?limit=10").await.to_string();
+    let log = fixture.get("/admin/v1/audit?limit=10").await.to_string();
     assert!(log.contains("failed: message_invalid"), "{log}");
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     assert_eq!(viewer.get(PAGE).await.status, 403);
     assert_eq!(rendered(&mut viewer, "x", "x", "").await.status, 403);
     assert!(!viewer.get("/console/collections/person").await.text().contains("/message\""));

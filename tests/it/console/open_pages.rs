@@ -10,7 +10,7 @@ use super::{
     sessions::{change_metadata, link},
 };
 use crate::{
-    admin::world::{SECTIONS, World, with_admin_listen},
+    admin::fixture::{Fixture, SECTIONS, with_admin_listen},
     support::{
         browser::Browser,
         node::Node,
@@ -18,20 +18,20 @@ use crate::{
     },
 };
 
-async fn signed_in(world: &World, role: AdminRole) -> (Browser, String) {
-    let origin = format!("http://{}", world.node.server().admin_address());
+async fn signed_in(fixture: &Fixture, role: AdminRole) -> (Browser, String) {
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
-    browser.open(&format!("{origin}{}", link(world, role).await)).await;
+    browser.open(&format!("{origin}{}", link(fixture, role).await)).await;
     click(&browser, "form button").await;
     arrived(&browser, "/console").await;
     (browser, origin)
 }
 
-/// A world whose console stays at its address when the node starts again.
-async fn at_one_address() -> World {
-    let World { node } = World::start().await;
+/// A fixture whose console stays at its address when the node starts again.
+async fn at_one_address() -> Fixture {
+    let Fixture { node } = Fixture::start().await;
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    World::of(with_admin_listen(node, &format!("admin_listen = \"{address}\"\n")).await).await
+    Fixture::of(with_admin_listen(node, &format!("admin_listen = \"{address}\"\n")).await).await
 }
 
 async fn rows(browser: &Browser) -> Option<u64> {
@@ -50,17 +50,17 @@ async fn run_endlessly(node: &Node, browser: &Browser, origin: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_of_a_run_goes_on_when_its_publisher_is_back() {
-    let mut world = at_one_address().await;
-    let listen = format!("admin_listen = \"{}\"\n", world.node.server().admin_address());
-    let (browser, origin) = signed_in(&world, AdminRole::Operator).await;
-    run_endlessly(&world.node, &browser, &origin).await;
+    let mut fixture = at_one_address().await;
+    let listen = format!("admin_listen = \"{}\"\n", fixture.node.server().admin_address());
+    let (browser, origin) = signed_in(&fixture, AdminRole::Operator).await;
+    run_endlessly(&fixture.node, &browser, &origin).await;
     let watched = browser.command("GET", "url", &json!({})).await;
-    world.node.configure(SECTIONS);
-    let file = std::fs::read_to_string(world.node.config_path()).unwrap();
+    fixture.node.configure(SECTIONS);
+    let file = std::fs::read_to_string(fixture.node.config_path()).unwrap();
     let file = file.replacen("admin_listen = \"127.0.0.1:0\"\n", &listen, 1);
-    std::fs::write(world.node.config_path(), file).unwrap();
-    world.node.stop().await;
-    world.node.resume().await;
+    std::fs::write(fixture.node.config_path(), file).unwrap();
+    fixture.node.stop().await;
+    fixture.node.resume().await;
     // Nobody touches the browser.
     until("the end of the run", async || {
         let status = "return document.querySelector('main dl')?.textContent";
@@ -74,12 +74,12 @@ async fn page_of_a_run_goes_on_when_its_publisher_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn session_that_ends_leads_to_the_sign_in_and_back_to_the_page() {
-    let world = World::start().await;
-    let (browser, origin) = signed_in(&world, AdminRole::Operator).await;
-    run_endlessly(&world.node, &browser, &origin).await;
+    let fixture = Fixture::start().await;
+    let (browser, origin) = signed_in(&fixture, AdminRole::Operator).await;
+    run_endlessly(&fixture.node, &browser, &origin).await;
     let page = browser.command("GET", "url", &json!({})).await;
     let path = page.as_str().unwrap().strip_prefix(&origin).unwrap().to_owned();
-    change_metadata(&world, "delete from sessions").await;
+    change_metadata(&fixture, "delete from sessions").await;
     wait_until("the end of the session", async || {
         let status = "return (await fetch('/admin/v1/whoami')).status";
         browser.run(status, Value::Null).await == Ok(401.into())
@@ -95,7 +95,7 @@ async fn session_that_ends_leads_to_the_sign_in_and_back_to_the_page() {
     let field = "const key = document.querySelector('#key');
         return [key.getAttribute('aria-invalid'), key.getAttribute('aria-describedby'), key.value]";
     assert_eq!(browser.run(field, Value::Null).await.unwrap(), json!(["true", "fault help", ""]));
-    fill_in(&browser, &[("key", &world.node.admin_key())]).await;
+    fill_in(&browser, &[("key", &fixture.node.admin_key())]).await;
     click(&browser, "form button").await;
     arrived(&browser, &path).await;
     click(&browser, "form[action$='/cancel'] button").await;
@@ -104,10 +104,10 @@ async fn session_that_ends_leads_to_the_sign_in_and_back_to_the_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_tabs_that_edit_a_sync_the_later_one_is_told_and_loses_nothing() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     let stored = json!({ "model": "people", "schedule": "manual", "indexes": { "id": "id" } });
-    assert_eq!(world.ask("PUT", "/admin/v1/syncs/friend", Some(stored)).await.status, 201);
-    let (browser, origin) = signed_in(&world, AdminRole::Admin).await;
+    assert_eq!(fixture.ask("PUT", "/admin/v1/syncs/friend", Some(stored)).await.status, 201);
+    let (browser, origin) = signed_in(&fixture, AdminRole::Admin).await;
     let edit = format!("{origin}/console/configuration/syncs/friend/edit");
     browser.open(&edit).await;
     shows(&browser, "name: \"Ann\"").await;
@@ -132,5 +132,5 @@ async fn of_two_tabs_that_edit_a_sync_the_later_one_is_told_and_loses_nothing() 
         .concat([...document.querySelectorAll('#indexes ol [name=index_name]')].map(field => field.value))";
     let kept = browser.run(kept, Value::Null).await.unwrap();
     assert_eq!(kept, json!(["every 7m", "12%", "id", "name"]));
-    assert_eq!(world.get("/admin/v1/syncs/friend").await["settings"]["schedule"], "every 5m");
+    assert_eq!(fixture.get("/admin/v1/syncs/friend").await["settings"]["schedule"], "every 5m");
 }

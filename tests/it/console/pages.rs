@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{sessions::signed_in, visitor::Visitor};
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{http::Answer, node::tester, process::until},
 };
 
@@ -25,11 +25,11 @@ pub(super) fn check_policy(answer: &Answer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_private_without_script_and_escapes_what_it_shows() {
-    let world = World::start().await;
-    let admin = world.node.publisher().await.admin();
+    let fixture = Fixture::start().await;
+    let admin = fixture.node.publisher().await.admin();
     let new = NewAdminKey { name: HOSTILE.to_owned(), role: AdminRole::Viewer, expires_at: None };
     let key = admin.create_admin_key(new, &tester()).await.unwrap();
-    let mut visitor = Visitor::of(&world.node);
+    let mut visitor = Visitor::of(&fixture.node);
     let hostile = crate::support::node::encoded(HOSTILE);
     for (target, status) in [
         ("/".to_owned(), 303),
@@ -71,8 +71,8 @@ async fn every_page_is_private_without_script_and_escapes_what_it_shows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_pages_are_kept_by_browsers_for_good() {
-    let world = World::start().await;
-    let mut visitor = Visitor::of(&world.node);
+    let fixture = Fixture::start().await;
+    let mut visitor = Visitor::of(&fixture.node);
     let form = visitor.get("/console/sign-in").await;
     let links = form.text().split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
     let files: Vec<String> = links.filter(|link| link.starts_with("/console/assets/")).collect();
@@ -87,12 +87,12 @@ async fn files_of_pages_are_kept_by_browsers_for_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_overview_shows_problems_first_then_collections_and_nodes() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    let failed = world.ask("POST", "/admin/v1/syncs/broken/runs", Some(json!({}))).await;
-    world.ended(failed.header("location").unwrap()).await;
-    let mut visitor = signed_in(&world, AdminRole::Viewer).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    let failed = fixture.ask("POST", "/admin/v1/syncs/broken/runs", Some(json!({}))).await;
+    fixture.ended(failed.header("location").unwrap()).await;
+    let mut visitor = signed_in(&fixture, AdminRole::Viewer).await;
     let page = until("the status of the node", async || {
         let page = visitor.get("/console").await.text().to_owned();
         page.contains("<td>ready</td>").then_some(page)
@@ -105,7 +105,7 @@ async fn the_overview_shows_problems_first_then_collections_and_nodes() {
         at("person</a></th><td class=\"number\">6</td><td class=\"number\">1</td>") < at("<h2 id=\"nodes\">")
     );
     at("first · viewer");
-    assert_eq!(world.node.get("person", "id", "1").await.status, 200);
+    assert_eq!(fixture.node.get("person", "id", "1").await.status, 200);
     let counted = visitor.get("/console").await.text().to_owned();
     let (_, rate) = counted.split_once("<td class=\"number\">1</td><td class=\"number\">").unwrap();
     assert_ne!(rate.split('<').next(), Some("0"), "{counted}");

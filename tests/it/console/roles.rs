@@ -8,7 +8,7 @@ use larder::{
 use serde_json::{Value, json};
 
 use super::{accessibility::example, browser::sign_in};
-use crate::admin::world::World;
+use crate::admin::fixture::Fixture;
 
 /// What a page has for a role and those above it: the page, and a selector.
 const FOR_ROLES: &[(&str, &str, AdminRole)] = &[
@@ -63,16 +63,16 @@ const FORMS: &[(&str, AdminRole)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_sees_what_it_may_do_and_is_refused_the_rest() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
     let stored = json!({ "source": "warehouse", "table": "people", "primary_key": "id" });
-    assert_eq!(world.ask("PUT", "/admin/v1/models/stored", Some(stored)).await.status, 201);
-    let key = world.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
+    assert_eq!(fixture.ask("PUT", "/admin/v1/models/stored", Some(stored)).await.status, 201);
+    let key = fixture.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
     for role in [Viewer, Operator, Admin] {
-        let (browser, origin) = sign_in(&world, role).await;
+        let (browser, origin) = sign_in(&fixture, role).await;
         for (route, needs) in api::pages().filter_map(|(route, needs)| Some((route, needs?))) {
-            browser.open(&format!("{origin}{}", example(&world, &key, route).await)).await;
+            browser.open(&format!("{origin}{}", example(&fixture, &key, route).await)).await;
             let title = browser.run("return document.title", Value::Null).await.unwrap();
             let is_refused = title == "This did not work · Larder";
             assert_eq!(is_refused, role < needs, "{role}: {route}: {title}");
@@ -88,5 +88,5 @@ async fn each_role_sees_what_it_may_do_and_is_refused_the_rest() {
             assert_eq!(browser.run(send, json!(form)).await.unwrap(), 403, "{role}: {form}");
         }
     }
-    assert_eq!(world.get("/admin/v1/collections/person").await["version"], 1, "nothing was changed");
+    assert_eq!(fixture.get("/admin/v1/collections/person").await["version"], 1, "nothing was changed");
 }

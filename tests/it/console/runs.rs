@@ -9,7 +9,7 @@ use super::{
     syncs,
 };
 use crate::{
-    admin::world::{SECTIONS, World, run_of},
+    admin::fixture::{Fixture, SECTIONS, run_of},
     support::process::{until, wait_until},
 };
 
@@ -19,11 +19,11 @@ pub(super) const ENDLESS: &str = "with recursive n(i) as (select 1 union all sel
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_progress_shows_what_it_has_done_and_is_cancelled() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     let endless = SECTIONS.replacen("table = \"people\"", &format!("sql = \"{ENDLESS}\""), 1);
-    world.node.configure(&endless);
-    world.node.server().reload(&world.node.config());
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    fixture.node.configure(&endless);
+    fixture.node.server().reload(&fixture.node.config());
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let run = syncs::run(&mut operator, "person", &[]).await;
     let page = until("stored progress", async || {
         let page = operator.get(&run).await.text().to_owned();
@@ -44,7 +44,7 @@ async fn a_run_in_progress_shows_what_it_has_done_and_is_cancelled() {
         "{page}"
     );
 
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     let seen = viewer.get(&run).await.text().to_owned();
     assert!(seen.contains("data-run") && !seen.contains("Cancel the run"), "{seen}");
     for action in ["cancel", "approve"] {
@@ -73,12 +73,12 @@ async fn a_held_run_shows_what_it_would_remove_and_is_approved() {
     let people = "create table people (id integer primary key, name text);
         with recursive n(i) as (select 1 union all select i + 1 from n where i < 100)
         insert into people select i, 'x' from n";
-    let world = world_of(people, SECTIONS).await;
-    world.run(json!({})).await;
-    world.node.warehouse.execute("delete from people where id > 40").await;
-    let held = run_of(&world.run(json!({})).await);
+    let fixture = world_of(people, SECTIONS).await;
+    fixture.run(json!({})).await;
+    fixture.node.warehouse.execute("delete from people where id > 40").await;
+    let held = run_of(&fixture.run(json!({})).await);
     let page = format!("/console/runs/{held}");
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let shown = operator.get(&page).await.text().to_owned();
     for part in [
         "<code>max_removed</code>",
@@ -91,7 +91,7 @@ async fn a_held_run_shows_what_it_would_remove_and_is_approved() {
     ] {
         assert!(shown.contains(part), "no {part:?} in {shown}");
     }
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     let seen = viewer.get(&page).await.text().to_owned();
     assert!(seen.contains("remove <strong>60</strong> records"), "{seen}");
     assert!(!seen.contains("Approve the run") && !seen.contains("Records that it would remove"), "{seen}");
@@ -117,28 +117,28 @@ async fn a_held_run_shows_what_it_would_remove_and_is_approved() {
     assert_eq!(approved, format!("{page}?done=approved"));
     let shown = operator.get(&approved).await.text().to_owned();
     assert!(notice(&shown).contains("is announced") && shown.contains("<dd>announced</dd>"), "{shown}");
-    world.node.await_version("person", 2).await;
+    fixture.node.await_version("person", 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_rows_are_shown_to_operators_only_and_escaped() {
-    let world = world_of(
+    let fixture = world_of(
         "create table people (id text, name text);
          insert into people values ('1', 'Ann'), ('<script>', 'x'), ('<script>', 'y'), ('\"><b>', 'z'), ('\"><b>', 'z')",
         "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
          [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n",
     )
     .await;
-    let run = run_of(&world.run(json!({})).await);
+    let run = run_of(&fixture.run(json!({})).await);
     let page = format!("/console/runs/{run}");
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let shown = operator.get(&page).await.text().to_owned();
     assert!(
         shown.contains("<code>&lt;script&gt;</code>") && shown.contains("<td>duplicate_primary_key</td>"),
         "{shown}"
     );
     assert_escaped(&shown);
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     let seen = viewer.get(&page).await.text().to_owned();
     assert!(!seen.contains("&lt;script&gt;") && seen.contains("shown to operators"), "{seen}");
 }

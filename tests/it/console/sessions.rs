@@ -11,7 +11,7 @@ use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::visitor::{OWN_PAGE, Visitor};
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{
         admin,
         http::Answer,
@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// The path of a new link for `role`, by the API.
-pub(super) async fn link(world: &World, role: AdminRole) -> String {
-    let created = world.ask("POST", "/admin/v1/login-links", Some(json!({ "role": role }))).await;
+pub(super) async fn link(fixture: &Fixture, role: AdminRole) -> String {
+    let created = fixture.ask("POST", "/admin/v1/login-links", Some(json!({ "role": role }))).await;
     assert_eq!(created.status, 201, "{created:?}");
     created.json()["path"].as_str().unwrap().to_owned()
 }
@@ -33,16 +33,16 @@ fn token_of(path: &str) -> &str {
 }
 
 /// Signs in by a link.
-pub(super) async fn signed_in(world: &World, role: AdminRole) -> Visitor {
-    let (path, mut visitor) = (link(world, role).await, Visitor::of(&world.node));
+pub(super) async fn signed_in(fixture: &Fixture, role: AdminRole) -> Visitor {
+    let (path, mut visitor) = (link(fixture, role).await, Visitor::of(&fixture.node));
     let answer = visitor.post("/console/sign-in", &[("token", token_of(&path))]).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/console")), "{answer:?}");
     visitor
 }
 
 /// Runs SQL on the metadata database.
-pub(super) async fn change_metadata(world: &World, sql: &'static str) {
-    let path = world.node.config().node.data_dir.join("metadata.db");
+pub(super) async fn change_metadata(fixture: &Fixture, sql: &'static str) {
+    let path = fixture.node.config().node.data_dir.join("metadata.db");
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query(sql).execute(&mut connection).await.unwrap();
@@ -50,8 +50,8 @@ pub(super) async fn change_metadata(world: &World, sql: &'static str) {
 }
 
 /// The newest entries of the audit log: action, actor, subject, detail.
-async fn audit(world: &World) -> Vec<Value> {
-    world.get("/admin/v1/audit?limit=10").await["items"].as_array().unwrap().clone()
+async fn audit(fixture: &Fixture) -> Vec<Value> {
+    fixture.get("/admin/v1/audit?limit=10").await["items"].as_array().unwrap().clone()
 }
 
 fn page(answer: &Answer) -> &str {
@@ -61,9 +61,9 @@ fn page(answer: &Answer) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_begins_one_session_and_only_when_its_form_is_sent() {
-    let world = World::start().await;
-    let path = link(&world, AdminRole::Operator).await;
-    let (mut one, mut other) = (Visitor::of(&world.node), Visitor::of(&world.node));
+    let fixture = Fixture::start().await;
+    let path = link(&fixture, AdminRole::Operator).await;
+    let (mut one, mut other) = (Visitor::of(&fixture.node), Visitor::of(&fixture.node));
     // A program that looks at links does not use it up.
     for _ in 0..3 {
         let shown = one.get(&path).await;
@@ -82,7 +82,7 @@ async fn a_link_begins_one_session_and_only_when_its_form_is_sent() {
     assert_eq!((&me["role"], &me["name"]), (&"operator".into(), &"first".into()));
     assert!(!me["expires_at"].is_null(), "{me}");
 
-    let log = audit(&world).await;
+    let log = audit(&fixture).await;
     let actions: Vec<&str> = log.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(actions[..3], ["login_link.refuse", "session.begin", "login_link.create"]);
     let (refused, begun, created) = (&log[0], &log[1], &log[2]);
@@ -94,7 +94,7 @@ async fn a_link_begins_one_session_and_only_when_its_form_is_sent() {
     // Neither is stored.
     let cookie = used.cookie.unwrap();
     let secret = |text: &str| text.rsplit('_').next().unwrap().to_owned();
-    for file in std::fs::read_dir(world.node.config().node.data_dir).unwrap() {
+    for file in std::fs::read_dir(fixture.node.config().node.data_dir).unwrap() {
         let path = file.unwrap().path();
         let bytes = if path.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
         for secret in [secret(&token), secret(&cookie)] {
@@ -106,13 +106,13 @@ async fn a_link_begins_one_session_and_only_when_its_form_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_ends_unused_and_with_its_key() {
-    let world = World::start().await;
-    let mut visitor = Visitor::of(&world.node);
-    let old = link(&world, AdminRole::Admin).await;
-    change_metadata(&world, "update login_links set expires_at = created_at").await;
-    let key = world.key(AdminRole::Admin).await;
-    let admin = world.node.publisher().await.admin();
-    let (address, body) = (world.node.server().admin_address(), json!({ "role": "admin" }).to_string());
+    let fixture = Fixture::start().await;
+    let mut visitor = Visitor::of(&fixture.node);
+    let old = link(&fixture, AdminRole::Admin).await;
+    change_metadata(&fixture, "update login_links set expires_at = created_at").await;
+    let key = fixture.key(AdminRole::Admin).await;
+    let admin = fixture.node.publisher().await.admin();
+    let (address, body) = (fixture.node.server().admin_address(), json!({ "role": "admin" }).to_string());
     let of_key = admin::ask(address, key.expose(), "POST", "/admin/v1/login-links", Some(&body)).await.json();
     let of_key = token_of(of_key["path"].as_str().unwrap());
     admin.revoke_admin_key(key.id(), &tester()).await.unwrap();
@@ -128,9 +128,9 @@ async fn a_link_ends_unused_and_with_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_has_the_role_of_its_key_and_ends_with_it() {
-    let world = World::start().await;
-    let viewer = world.key(AdminRole::Viewer).await;
-    let mut visitor = Visitor::of(&world.node);
+    let fixture = Fixture::start().await;
+    let viewer = fixture.key(AdminRole::Viewer).await;
+    let mut visitor = Visitor::of(&fixture.node);
     let signed_in = visitor.sign_in(&format!(" {}\n", viewer.expose())).await;
     let cookie = signed_in.header("set-cookie").unwrap();
     assert!(cookie.ends_with("; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict"), "{cookie}");
@@ -139,7 +139,7 @@ async fn a_session_has_the_role_of_its_key_and_ends_with_it() {
     let refused = visitor.send("POST", "/admin/v1/syncs/person/runs", &lines, "{}").await;
     assert_eq!((refused.status, refused.code().as_str()), (403, "role_forbidden"));
 
-    let admin = world.node.publisher().await.admin();
+    let admin = fixture.node.publisher().await.admin();
     admin.revoke_admin_key(viewer.id(), &tester()).await.unwrap();
     wait_until("the end of the session", async || !visitor.is_signed_in().await).await;
     assert_eq!(visitor.cookie, None, "the browser forgets it");
@@ -151,14 +151,14 @@ async fn a_session_has_the_role_of_its_key_and_ends_with_it() {
     let cookie = signed_in.header("set-cookie").unwrap();
     let seconds = cookie.split("Max-Age=").nth(1).unwrap().split(';').next().unwrap();
     assert!(seconds.parse::<u64>().unwrap() <= 3600, "{cookie}");
-    change_metadata(&world, "update admin_keys set expires_at = created_at where name = 'short'").await;
+    change_metadata(&fixture, "update admin_keys set expires_at = created_at where name = 'short'").await;
     wait_until("the end of the key", async || !visitor.is_signed_in().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_by_sign_out_without_use_and_in_any_case() {
-    let world = World::start().await;
-    let mut visitor = signed_in(&world, AdminRole::Viewer).await;
+    let fixture = Fixture::start().await;
+    let mut visitor = signed_in(&fixture, AdminRole::Viewer).await;
     let cookie = visitor.cookie.clone();
     let out = visitor.post("/console/sign-out", &[]).await;
     assert_eq!((out.status, out.header("location")), (303, Some("/console/sign-in")));
@@ -169,12 +169,12 @@ async fn a_session_ends_by_sign_out_without_use_and_in_any_case() {
     // A form is not lost: the browser sends it again when the page is loaded again.
     let refused = visitor.post("/console/syncs/person/run", &[]).await;
     assert!(refused.status == 401 && refused.text().contains("Sign in in another tab"), "{refused:?}");
-    assert_eq!(audit(&world).await[0]["action"], "session.end");
+    assert_eq!(audit(&fixture).await[0]["action"], "session.end");
 
-    let mut visitor = signed_in(&world, AdminRole::Viewer).await;
-    change_metadata(&world, "update sessions set used_at = used_at - 1800000000").await;
+    let mut visitor = signed_in(&fixture, AdminRole::Viewer).await;
+    change_metadata(&fixture, "update sessions set used_at = used_at - 1800000000").await;
     assert!(visitor.is_signed_in().await, "after half an hour");
-    let admin = world.node.publisher().await;
+    let admin = fixture.node.publisher().await;
     until("the use is noted", async || {
         assert!(visitor.is_signed_in().await);
         let sessions = admin.metadata.sessions().await.unwrap();
@@ -183,14 +183,14 @@ async fn a_session_ends_by_sign_out_without_use_and_in_any_case() {
     .await;
     wait_until("the end of an idle session", async || {
         // Its use may be noted once more, from what was read a second ago.
-        change_metadata(&world, "update sessions set used_at = used_at - 3600000000").await;
+        change_metadata(&fixture, "update sessions set used_at = used_at - 3600000000").await;
         !visitor.is_signed_in().await
     })
     .await;
 
-    let mut visitor = signed_in(&world, AdminRole::Viewer).await;
+    let mut visitor = signed_in(&fixture, AdminRole::Viewer).await;
     // Well before now: housekeeping goes by the store's time, which may be of a second ago.
-    change_metadata(&world, "update sessions set expires_at = created_at - 60000000").await;
+    change_metadata(&fixture, "update sessions set expires_at = created_at - 60000000").await;
     wait_until("the end after its time", async || !visitor.is_signed_in().await).await;
     admin.prune_metadata().await.unwrap();
     assert!(admin.metadata.sessions().await.unwrap().is_empty());
@@ -198,9 +198,9 @@ async fn a_session_ends_by_sign_out_without_use_and_in_any_case() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_other_sites_change_nothing() {
-    let world = World::start().await;
-    let mut visitor = signed_in(&world, AdminRole::Admin).await;
-    let host = world.node.server().admin_address();
+    let fixture = Fixture::start().await;
+    let mut visitor = signed_in(&fixture, AdminRole::Admin).await;
+    let host = fixture.node.server().admin_address();
     let json = "Content-Type: application/json\r\n";
     for from in [
         String::new(),
@@ -227,18 +227,18 @@ async fn requests_of_other_sites_change_nothing() {
         let out = visitor.send("POST", "/console/sign-out", &from, "").await;
         assert!(out.status == 403 && page(&out).contains("cross_site_request"), "{from}: {out:?}");
         // Nor does another site sign a browser in, as somebody else.
-        let key = world.node.admin_key();
-        let mut other = Visitor::of(&world.node);
+        let key = fixture.node.admin_key();
+        let mut other = Visitor::of(&fixture.node);
         let refused = other.send("POST", "/console/sign-in", &from, &format!("key={key}")).await;
         assert!(refused.status == 403 && other.cookie.is_none(), "{from}: {refused:?}");
     }
     assert!(visitor.is_signed_in().await);
-    assert_eq!(world.get("/admin/v1/runs").await["items"], json!([]));
+    assert_eq!(fixture.get("/admin/v1/runs").await["items"], json!([]));
     for from in [OWN_PAGE.to_owned(), format!("Origin: http://{host}\r\n")] {
         let lines = format!("{from}{json}");
         let started = visitor.send("POST", "/admin/v1/syncs/person/runs", &lines, "{}").await;
         assert_eq!(started.status, 202, "{from}: {started:?}");
-        world.ended(started.header("location").unwrap()).await;
+        fixture.ended(started.header("location").unwrap()).await;
     }
     // A key in the request counts, not the cookie.
     let bearer = crate::support::admin::bearer("lra_x");
@@ -247,8 +247,8 @@ async fn requests_of_other_sites_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_of_another_site_leads_the_signed_in_to_its_page() {
-    let world = World::start().await;
-    let mut visitor = signed_in(&world, AdminRole::Viewer).await;
+    let fixture = Fixture::start().await;
+    let mut visitor = signed_in(&fixture, AdminRole::Viewer).await;
     let (cookie, elsewhere) = (visitor.cookie.take(), "Sec-Fetch-Site: cross-site\r\n");
     // The browser sends no cookie then, nor where it is sent on to.
     let sent_on = visitor.send("GET", "/console?cursor=a", elsewhere, "").await;
@@ -263,8 +263,8 @@ async fn a_link_of_another_site_leads_the_signed_in_to_its_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_keys_links_and_cookies_of_an_address_are_limited_together() {
-    let world = World::start_with("sign_in_failures_per_minute_max = 4\n").await;
-    let (mut visitor, mut open) = (Visitor::of(&world.node), signed_in(&world, AdminRole::Viewer).await);
+    let fixture = Fixture::start_with("sign_in_failures_per_minute_max = 4\n").await;
+    let (mut visitor, mut open) = (Visitor::of(&fixture.node), signed_in(&fixture, AdminRole::Viewer).await);
     let wrong = visitor.sign_in("lra_<script>").await;
     assert!(wrong.status == 403 && page(&wrong).contains("no admin key of this deployment"), "{wrong:?}");
     assert!(!page(&wrong).contains("lra_&lt;") && !wrong.text().contains("<script"), "it is not repeated");
@@ -272,13 +272,13 @@ async fn refused_keys_links_and_cookies_of_an_address_are_limited_together() {
     assert_eq!(visitor.post("/console/sign-in", &[("token", "x")]).await.status, 403);
     visitor.cookie = Some(format!("larder={}", Ticket::generate(TicketKind::Session).expose()));
     assert!(!visitor.is_signed_in().await);
-    let limited = visitor.sign_in(&world.node.admin_key()).await;
+    let limited = visitor.sign_in(&fixture.node.admin_key()).await;
     assert!(limited.status == 429 && page(&limited).contains("too_many_sign_ins"), "{limited:?}");
     let seconds: u64 = limited.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");
     let link = Ticket::generate(TicketKind::LoginLink);
     assert_eq!(visitor.post("/console/sign-in", &[("token", link.expose())]).await.status, 429);
-    assert_eq!(world.ask("GET", "/admin/v1/whoami", None).await.code(), "too_many_sign_ins");
+    assert_eq!(fixture.ask("GET", "/admin/v1/whoami", None).await.code(), "too_many_sign_ins");
     // Whoever has signed in before goes on; a cookie of no session is not checked.
     assert!(open.is_signed_in().await);
     visitor.cookie = Some(format!("larder={}", Ticket::generate(TicketKind::Session).expose()));
@@ -289,14 +289,14 @@ async fn refused_keys_links_and_cookies_of_an_address_are_limited_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sessions_of_a_key_are_bounded_and_do_not_end_those_of_others() {
-    let world = World::start().await;
-    let mut other = signed_in(&world, AdminRole::Viewer).await;
-    let key = world.key(AdminRole::Viewer).await;
-    let mut first = Visitor::of(&world.node);
+    let fixture = Fixture::start().await;
+    let mut other = signed_in(&fixture, AdminRole::Viewer).await;
+    let key = fixture.key(AdminRole::Viewer).await;
+    let mut first = Visitor::of(&fixture.node);
     first.sign_in(key.expose()).await;
-    let mut last = Visitor::of(&world.node);
+    let mut last = Visitor::of(&fixture.node);
     for _ in 0..SESSIONS_OF_KEY_MAX {
-        last = Visitor::of(&world.node);
+        last = Visitor::of(&fixture.node);
         assert_eq!(last.sign_in(key.expose()).await.status, 303);
     }
     assert!(last.is_signed_in().await && !first.is_signed_in().await && other.is_signed_in().await);

@@ -8,7 +8,7 @@ use super::{
     sessions::signed_in,
     visitor::Visitor,
 };
-use crate::{admin::world::World, support::process::until};
+use crate::{admin::fixture::Fixture, support::process::until};
 
 /// Sends the form that starts a run, and follows it to the page of the run or of the operation.
 pub(super) async fn run(visitor: &mut Visitor, sync: &str, fields: &[(&str, &str)]) -> String {
@@ -39,10 +39,10 @@ async fn syncs_are_listed_and_one_shows_its_schedule_and_where_it_is_managed() {
     let sections = "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
         [syncs.nightly]\nmodel = \"people\"\ncron = \"30 3 * * *\"\ntimezone = \"Europe/Berlin\"\nindexes = { id = \"id\" }\n\
         [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n";
-    let world = world_of(people, sections).await;
+    let fixture = world_of(people, sections).await;
     let stored = json!({ "model": "people", "schedule": "manual", "indexes": { "id": "id" } });
-    assert_eq!(world.ask("PUT", "/admin/v1/syncs/stored", Some(stored)).await.status, 201);
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    assert_eq!(fixture.ask("PUT", "/admin/v1/syncs/stored", Some(stored)).await.status, 201);
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     let list = viewer.get("/console/syncs").await.text().to_owned();
     for part in [
         "<a href=\"/console/syncs/nightly\">nightly</a>",
@@ -90,22 +90,22 @@ async fn syncs_are_listed_and_one_shows_its_schedule_and_where_it_is_managed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_sync_with_faults_is_shown_with_them() {
-    let world = World::start().await;
-    let source = json!({ "type": "sqlite", "path": world.node.directory.path().join("warehouse.db") });
-    assert_eq!(world.ask("PUT", "/admin/v1/sources/crm", Some(source)).await.status, 201);
+    let fixture = Fixture::start().await;
+    let source = json!({ "type": "sqlite", "path": fixture.node.directory.path().join("warehouse.db") });
+    assert_eq!(fixture.ask("PUT", "/admin/v1/sources/crm", Some(source)).await.status, 201);
     let model = json!({ "source": "crm", "table": "people", "primary_key": "id" });
-    assert_eq!(world.ask("PUT", "/admin/v1/models/crm", Some(model)).await.status, 201);
+    assert_eq!(fixture.ask("PUT", "/admin/v1/models/crm", Some(model)).await.status, 201);
     let sync = json!({ "model": "crm", "schedule": "manual", "indexes": { "id": "id" } });
-    assert_eq!(world.ask("PUT", "/admin/v1/syncs/crm", Some(sync)).await.status, 201);
+    assert_eq!(fixture.ask("PUT", "/admin/v1/syncs/crm", Some(sync)).await.status, 201);
     // The file takes the name of the model, with a source that does not fit.
     let taken = format!(
         "{}[models.crm]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
         [syncs.crm]\nmodel = \"crm\"\nschedule = \"manual\"\nindexes = {{ id = \"id\" }}\n",
-        crate::admin::world::SECTIONS
+        crate::admin::fixture::SECTIONS
     );
-    world.node.configure(&taken);
-    world.node.server().reload(&world.node.config());
-    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    fixture.node.configure(&taken);
+    fixture.node.server().reload(&fixture.node.config());
+    let mut viewer = signed_in(&fixture, AdminRole::Viewer).await;
     let page = until("the fault", async || {
         let page = viewer.get("/console/syncs/crm").await.text().to_owned();
         page.contains("not in force: ").then_some(page)
@@ -117,13 +117,13 @@ async fn a_stored_sync_with_faults_is_shown_with_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_started_once_for_each_page_and_shown_when_it_has_a_record() {
-    let world = World::start().await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let fixture = Fixture::start().await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let dry = run(&mut operator, "person", &[("dry_run", "yes")]).await;
     let page = operator.get(&dry).await.text().to_owned();
     assert!(notice(&page).contains("It would end as <strong>announced</strong>"), "{page}");
     assert!(page.contains("Records added</th><td class=\"number\">6</td>"), "{page}");
-    assert_eq!(world.get("/admin/v1/runs").await["items"], json!([]), "a dry run has no record");
+    assert_eq!(fixture.get("/admin/v1/runs").await["items"], json!([]), "a dry run has no record");
 
     let request = field(operator.get("/console/syncs/person").await.text(), "request");
     let fields = [("request", request.as_str())];
@@ -162,14 +162,14 @@ async fn a_run_is_started_once_for_each_page_and_shown_when_it_has_a_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_shows_records_and_rejected_rows_without_taking_them_for_its_own() {
-    let world = world_of(
+    let fixture = world_of(
         "create table people (id text, name text);
          insert into people values ('1', '<script>alert(1)</script>'), ('\"><b>', 'x'), (null, 'nobody')",
         "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
          [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n",
     )
     .await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let page = operator.get("/console/syncs/person/preview").await.text().to_owned();
     assert!(
         page.contains("<h2>2 records</h2>") && page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
@@ -181,16 +181,16 @@ async fn a_preview_shows_records_and_rejected_rows_without_taking_them_for_its_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_sync_is_resumed_and_runs_are_paged() {
-    let world = World::start().await;
+    let fixture = Fixture::start().await;
     for name in ["Anna", "Anne"] {
-        world.run(json!({})).await;
-        world.node.warehouse.execute(&format!("update people set name = '{name}' where id = 1")).await;
+        fixture.run(json!({})).await;
+        fixture.node.warehouse.execute(&format!("update people set name = '{name}' where id = 1")).await;
     }
-    world.run(json!({})).await;
+    fixture.run(json!({})).await;
     let rolled_back =
-        world.ask("POST", "/admin/v1/collections/person/rollback", Some(json!({ "version": 1 }))).await;
+        fixture.ask("POST", "/admin/v1/collections/person/rollback", Some(json!({ "version": 1 }))).await;
     assert_eq!(rolled_back.status, 200, "{rolled_back:?}");
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let page = operator.get("/console/syncs/person").await.text().to_owned();
     assert!(page.contains("Scheduled runs are paused: rolled back to 1"), "{page}");
     let resumed = operator.post("/console/syncs/person/resume", &[]).await;
@@ -198,7 +198,7 @@ async fn a_paused_sync_is_resumed_and_runs_are_paged() {
     let page = operator.get("/console/syncs/person?done=resumed").await.text().to_owned();
     assert!(notice(&page).contains("by its schedule again") && !page.contains("are paused"), "{page}");
 
-    let runs: Value = world.get("/admin/v1/runs?sync=person&limit=2").await;
+    let runs: Value = fixture.get("/admin/v1/runs?sync=person&limit=2").await;
     let cursor = runs["next"].as_str().unwrap();
     let behind = operator.get(&format!("/console/syncs/person?cursor={cursor}")).await.text().to_owned();
     for (run, is_shown) in [(&runs["items"][0], false), (&runs["items"][1], false)] {

@@ -9,7 +9,7 @@ use super::{
     sessions::{change_metadata, signed_in},
     syncs,
 };
-use crate::{admin::world::World, support::node::encoded};
+use crate::{admin::fixture::Fixture, support::node::encoded};
 
 const SYNCS: usize = 1000;
 /// Most statements of one page. A page is loaded a few times, because the node has work of its own meanwhile.
@@ -24,8 +24,8 @@ const RUNS: &str = "with recursive n(i) as (select 1 union all select i + 1 from
         'failed', 'schedule', started_at - i * 1000000, finished_at - i * 1000000, counts, \
         'source_unavailable', 'no route' from n, (select * from runs limit 1)";
 
-async fn statements(world: &World) -> u64 {
-    world.node.publisher().await.metadata.statements()
+async fn statements(fixture: &Fixture) -> u64 {
+    fixture.node.publisher().await.metadata.statements()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,13 +36,13 @@ async fn pages_of_many_syncs_and_runs_make_few_statements() {
         let sync = format!("[syncs.sync_{number:04}]\nmodel = \"people\"\nschedule = \"manual\"\n");
         writeln!(sections, "{sync}indexes = {{ id = \"id\" }}").unwrap();
     }
-    let world = world_of("create table people (id integer primary key)", &sections).await;
-    let mut operator = signed_in(&world, AdminRole::Operator).await;
+    let fixture = world_of("create table people (id integer primary key)", &sections).await;
+    let mut operator = signed_in(&fixture, AdminRole::Operator).await;
     let run = syncs::run(&mut operator, "sync_0000", &[("accept", "yes")]).await;
-    world.node.await_version("sync_0000", 1).await;
-    change_metadata(&world, RUNS).await;
+    fixture.node.await_version("sync_0000", 1).await;
+    change_metadata(&fixture, RUNS).await;
 
-    let cursor = world.get("/admin/v1/runs?sync=sync_0000&limit=500").await["next"].clone();
+    let cursor = fixture.get("/admin/v1/runs?sync=sync_0000&limit=500").await["next"].clone();
     let cursor = encoded(cursor.as_str().unwrap());
     for (page, shown, absent) in [
         ("/console", "sync_0099</a></th>", "sync_0100</a></th>"),
@@ -65,9 +65,9 @@ async fn pages_of_many_syncs_and_runs_make_few_statements() {
     ] {
         let mut fewest = u64::MAX;
         for _ in 0..LOADS {
-            let before = statements(&world).await;
+            let before = statements(&fixture).await;
             let answer = operator.get(page).await;
-            fewest = fewest.min(statements(&world).await - before);
+            fewest = fewest.min(statements(&fixture).await - before);
             assert_eq!(answer.status, 200, "{page}: {answer:?}");
             assert!(answer.text().contains(shown) && !answer.text().contains(absent), "{page}: {answer:?}");
         }
@@ -76,7 +76,7 @@ async fn pages_of_many_syncs_and_runs_make_few_statements() {
     let problems = operator.get("/console").await.text().to_owned();
     assert!(problems.contains("and 949 more problems"), "{problems}");
     assert_eq!(
-        world.get("/admin/v1/runs?sync=sync_0007&limit=500").await["items"].as_array().unwrap().len(),
+        fixture.get("/admin/v1/runs?sync=sync_0007&limit=500").await["items"].as_array().unwrap().len(),
         5
     );
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{browser::arrived, sessions::link};
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{browser::Browser, process::until},
 };
 
@@ -127,14 +127,14 @@ const SEEN: &str = "if (window.isBefore) return null;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_wrong_value_is_marked_beside_its_field_and_nothing_is_lost() {
-    let world = World::start().await;
-    world.run(json!({})).await;
-    world.node.await_version("person", 1).await;
-    let key = world.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
+    let fixture = Fixture::start().await;
+    fixture.run(json!({})).await;
+    fixture.node.await_version("person", 1).await;
+    let key = fixture.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
     let id = key.trim_start_matches("lrd_").split('_').next().unwrap();
-    let origin = format!("http://{}", world.node.server().admin_address());
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
-    browser.open(&format!("{origin}{}", link(&world, AdminRole::Admin).await)).await;
+    browser.open(&format!("{origin}{}", link(&fixture, AdminRole::Admin).await)).await;
     browser.run("document.querySelector('form button').click()", Value::Null).await.unwrap();
     arrived(&browser, "/console").await;
     for Wrong { page, form, values, at_fault } in FORMS {

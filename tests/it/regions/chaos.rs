@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use larder::support::random;
 
-use super::world::World;
+use super::fixture::Fixture;
 use crate::support::{
     deployment::NodeDirectory,
     http::Client,
@@ -59,16 +59,16 @@ async fn every_region_serves_exactly_the_warehouse_after_random_kills() {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (dice >> 33) % sides
     };
-    let world = World::new(ROWS).await;
-    let store = world.store().await;
-    let key = world.publisher("key", store, "manual").key().await;
+    let fixture = Fixture::new(ROWS).await;
+    let store = fixture.store().await;
+    let key = fixture.publisher("key", store, "manual").key().await;
     let mut publishers = Vec::new();
     for name in ["a", "b"] {
-        publishers.push(Node::start(world.publisher(name, store, "every 1s")).await);
+        publishers.push(Node::start(fixture.publisher(name, store, "every 1s")).await);
     }
     let mut replicas = Vec::new();
     for region in ["eu", "us"] {
-        replicas.push(Node::start(world.replica(region, region, store)).await);
+        replicas.push(Node::start(fixture.replica(region, region, store)).await);
     }
     let mut written = BTreeSet::from([0]);
     for kill in 1..=KILLS {
@@ -80,7 +80,7 @@ async fn every_region_serves_exactly_the_warehouse_after_random_kills() {
              insert into people values ({}, {kill}) on conflict do nothing",
             roll(u64::from(ROWS)) + 1
         );
-        world.warehouse.execute(&changes).await;
+        fixture.warehouse.execute(&changes).await;
         written.insert(kill);
         let nodes = if roll(2) == 0 { &mut publishers } else { &mut replicas };
         let victim = nodes.swap_remove(roll(2) as usize);
@@ -91,7 +91,7 @@ async fn every_region_serves_exactly_the_warehouse_after_random_kills() {
             assert!(known, "seed {seed}: a record that nobody wrote");
         }
     }
-    let rows = world.warehouse.texts("select id::text, note::text from people order by id").await;
+    let rows = fixture.warehouse.texts("select id::text, note::text from people order by id").await;
     let mut expected = vec![None; ROWS as usize + 1];
     for row in rows {
         let number = |at: usize| -> u64 { row[at].as_ref().unwrap().parse().unwrap() };

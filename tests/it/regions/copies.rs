@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder, path::Path};
 
-use super::world::{World, await_note, note};
+use super::fixture::{Fixture, await_note, note};
 use crate::support::{
     process::{until, version},
     s3::{S3, section},
@@ -37,27 +37,27 @@ async fn copy(from: &impl ObjectStore, to: &impl ObjectStore, part: &str) -> usi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn version_is_served_once_all_its_objects_have_arrived() {
-    let world = World::new(30).await;
-    let store = world.store().await;
-    let hub = world.publisher("hub", store, "manual");
+    let fixture = Fixture::new(30).await;
+    let store = fixture.store().await;
+    let hub = fixture.publisher("hub", store, "manual");
     let key = hub.key().await;
-    world.announce(&hub, 1).await;
+    fixture.announce(&hub, 1).await;
 
     let copied = S3::bucket().await;
-    let (original, copy_store) = (client(&world.bucket).await, client(&copied).await);
+    let (original, copy_store) = (client(&fixture.bucket).await, client(&copied).await);
     copy(&original, &copy_store, "").await;
     let frame = format!(
         "[node]\nregion = \"eu\"\nroles = [\"replica\"]\ndata_dir = \"eu\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
          admin_listen = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n[storage]\nurl = \"s3://{}/larder\"\n\
          read_url = \"s3://{copied}/larder\"\npoll_interval = \"50ms\"\n{}",
-        world.bucket,
+        fixture.bucket,
         section(store)
     );
-    let mut eu = world.deployment.node_from("eu", frame, "").serve().await;
+    let mut eu = fixture.deployment.node_from("eu", frame, "").serve().await;
     await_note(&eu, &key, 1).await;
 
     // Head first, then the document, the manifest, and the segments at last.
-    world.announce(&hub, 2).await;
+    fixture.announce(&hub, 2).await;
     let steps = ["catalog/head", "catalog/0", "manifest.json"];
     for (at, part) in steps.into_iter().enumerate() {
         assert!(copy(&original, &copy_store, part).await > 0);

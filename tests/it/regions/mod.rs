@@ -3,8 +3,8 @@
 
 mod chaos;
 mod copies;
+mod fixture;
 mod network;
 mod network_faults;
 mod roles;
 mod signing;
-mod world;

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Command, time::Duration};
 
-use super::world::{World, note};
+use super::fixture::{Fixture, note};
 use crate::support::{process::until, proxy::Proxy, reader::Reader};
 
 /// A namespace and its two links; all go when it is dropped.
@@ -73,22 +73,22 @@ async fn region_without_network_keeps_serving_and_catches_up() {
         eprintln!("not tried: network namespaces take root and `ip`");
         return;
     };
-    let world = World::new(20).await;
-    let store = world.store().await;
+    let fixture = Fixture::new(20).await;
+    let store = fixture.store().await;
     let proxy = Proxy::start_at(network.outside(), store).await;
-    let hub = world.publisher("hub", store, "manual");
+    let hub = fixture.publisher("hub", store, "manual");
     let key = hub.key().await;
-    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
-    let frame = world.frame("eu", "eu", "replica", proxy.address());
+    let mut announced = BTreeMap::from([(fixture.announce(&hub, 1).await, 1)]);
+    let frame = fixture.frame("eu", "eu", "replica", proxy.address());
     let frame = frame.replace("\"127.0.0.1:0\"", &format!("\"{}\"", network.inside()));
-    let node = world.deployment.node_from("eu", frame, "");
+    let node = fixture.deployment.node_from("eu", frame, "");
     let mut eu = node.spawn_within(&["ip", "netns", "exec", &network.name], &["serve"]);
     eu.ready().await;
     await_long(&eu, &key, 1).await;
     let reader = Reader::start(&eu, &key);
 
     Network::set_link("down");
-    announced.insert(world.announce(&hub, 2).await, 2);
+    announced.insert(fixture.announce(&hub, 2).await, 2);
     // A request that nobody refuses ends by its own bound.
     until("trouble", async || eu.status().await["problem"]["code"].is_string().then_some(())).await;
     assert_eq!(note(&eu, &key).await, Some(1));

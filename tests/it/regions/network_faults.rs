@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rustix::process::Signal;
 
-use super::world::{World, await_note, note};
+use super::fixture::{Fixture, await_note, note};
 use crate::support::{
     http::Client,
     process::{Process, until, version},
@@ -18,19 +18,19 @@ const FAULTS: [NetworkFault; 5] =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replica_keeps_serving_under_network_faults_and_catches_up() {
-    let world = World::new(50).await;
-    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
-    let hub = world.publisher("hub", store, "manual");
+    let fixture = Fixture::new(50).await;
+    let (store, proxy) = (fixture.store().await, Proxy::start(fixture.store().await).await);
+    let hub = fixture.publisher("hub", store, "manual");
     let key = hub.key().await;
-    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
-    let mut eu = world.replica("eu", "eu", proxy.address()).serve().await;
-    let us = world.replica("us", "us", store).serve().await;
+    let mut announced = BTreeMap::from([(fixture.announce(&hub, 1).await, 1)]);
+    let mut eu = fixture.replica("eu", "eu", proxy.address()).serve().await;
+    let us = fixture.replica("us", "us", store).serve().await;
     await_note(&eu, &key, 1).await;
     let readers = [Reader::start(&eu, &key), Reader::start(&us, &key)];
     for (at, fault) in FAULTS.into_iter().enumerate() {
         let (before, next) = (at as u64 + 1, at as u64 + 2);
         proxy.set(fault);
-        announced.insert(world.announce(&hub, next).await, next);
+        announced.insert(fixture.announce(&hub, next).await, next);
         await_note(&us, &key, next).await;
         // The node reports the problem and serves the last version.
         let status = until("trouble", async || {
@@ -50,7 +50,7 @@ async fn replica_keeps_serving_under_network_faults_and_catches_up() {
     {
         let next = (FAULTS.len() + at) as u64 + 2;
         proxy.set(fault);
-        announced.insert(world.announce(&hub, next).await, next);
+        announced.insert(fixture.announce(&hub, next).await, next);
         await_note(&eu, &key, next).await;
     }
     for reader in readers {
@@ -62,12 +62,12 @@ async fn replica_keeps_serving_under_network_faults_and_catches_up() {
 /// valid key as unknown.
 #[tokio::test(flavor = "multi_thread")]
 async fn starting_node_serves_its_local_records() {
-    let world = World::new(50).await;
-    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
-    let hub = world.publisher("hub", store, "manual");
+    let fixture = Fixture::new(50).await;
+    let (store, proxy) = (fixture.store().await, Proxy::start(fixture.store().await).await);
+    let hub = fixture.publisher("hub", store, "manual");
     let key = hub.key().await;
-    world.announce(&hub, 1).await;
-    let node = world.replica("eu", "eu", proxy.address());
+    fixture.announce(&hub, 1).await;
+    let node = fixture.replica("eu", "eu", proxy.address());
     let eu = node.serve().await;
     await_note(&eu, &key, 1).await;
     eu.signal(Signal::TERM);
@@ -80,7 +80,7 @@ async fn starting_node_serves_its_local_records() {
         eu.signal(Signal::TERM);
         assert_eq!(eu.wait().await.code, Some(0));
     }
-    let mut us = world.replica("us", "us", proxy.address()).spawn(&["serve"]);
+    let mut us = fixture.replica("us", "us", proxy.address()).spawn(&["serve"]);
     us.logged("larder serves").await;
     let answer = us.get(&key, "person", 1).await;
     assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (503, Some("node_starting")));
@@ -90,23 +90,23 @@ async fn starting_node_serves_its_local_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn publisher_under_network_faults_announces_once_or_not_at_all() {
-    let world = World::new(50).await;
-    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
-    let hub = world.publisher("hub", proxy.address(), "manual");
+    let fixture = Fixture::new(50).await;
+    let (store, proxy) = (fixture.store().await, Proxy::start(fixture.store().await).await);
+    let hub = fixture.publisher("hub", proxy.address(), "manual");
     let key = hub.key().await;
-    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
-    let us = world.replica("us", "us", store).serve().await;
+    let mut announced = BTreeMap::from([(fixture.announce(&hub, 1).await, 1)]);
+    let us = fixture.replica("us", "us", store).serve().await;
     await_note(&us, &key, 1).await;
     let reader = Reader::start(&us, &key);
     for (at, fault) in [NetworkFault::Refuse, SLOW_DOWN, INTERNAL_ERROR].into_iter().enumerate() {
         let next = at as u64 + 2;
-        world.note(next).await;
+        fixture.note(next).await;
         proxy.set(fault);
         let done = hub.spawn(&["sync", "person", "--json"]).wait().await;
         assert_eq!(done.code, Some(1), "{fault:?}: {done:?}");
         assert!(done.stderr.contains("the object store"), "{fault:?}: {done:?}");
         proxy.set(NetworkFault::None);
-        announced.insert(world.announce(&hub, next).await, next);
+        announced.insert(fixture.announce(&hub, next).await, next);
         await_note(&us, &key, next).await;
     }
     assert_eq!(announced.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4], "no version was lost");
@@ -115,18 +115,18 @@ async fn publisher_under_network_faults_announces_once_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_off_region_restarts_from_disk_and_goes_to_newest_version() {
-    let world = World::new(200).await;
-    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
-    let hub = world.publisher("hub", store, "manual");
+    let fixture = Fixture::new(200).await;
+    let (store, proxy) = (fixture.store().await, Proxy::start(fixture.store().await).await);
+    let hub = fixture.publisher("hub", store, "manual");
     let (key, revoked) = (hub.key().await, hub.key().await);
-    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
-    let node = world.replica("eu", "eu", proxy.address());
+    let mut announced = BTreeMap::from([(fixture.announce(&hub, 1).await, 1)]);
+    let node = fixture.replica("eu", "eu", proxy.address());
     let mut eu = node.serve().await;
     await_note(&eu, &key, 1).await;
     let reader = Reader::start(&eu, &key);
     proxy.set(NetworkFault::Refuse);
     for note in 2..=4 {
-        announced.insert(world.announce(&hub, note).await, note);
+        announced.insert(fixture.announce(&hub, note).await, note);
     }
     hub.output(&["keys", "revoke", &revoked[4..16]]).await;
     assert_eq!(note(&eu, &key).await, Some(1));
@@ -146,7 +146,7 @@ async fn cut_off_region_restarts_from_disk_and_goes_to_newest_version() {
     assert!(answer.header("x-data-as-of").is_some());
     assert!(eu.status().await["problem"]["code"].is_string());
     // A node without state is not ready, and does not answer that records are missing.
-    let empty = world.replica("new", "eu", proxy.address());
+    let empty = fixture.replica("new", "eu", proxy.address());
     let mut empty = empty.spawn(&["serve"]);
     empty.logged("larder serves").await;
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use super::world::{World, await_note};
+use super::fixture::{Fixture, await_note};
 use crate::support::{
     deployment::NodeDirectory,
     http::Client,
@@ -15,14 +15,14 @@ use crate::support::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_reach_only_the_regions_of_their_sync() {
-    let world = World::new(20).await;
-    let store = world.store().await;
-    let hub = world.publisher("hub", store, "manual");
+    let fixture = Fixture::new(20).await;
+    let store = fixture.store().await;
+    let hub = fixture.publisher("hub", store, "manual");
     let (key, revoked) = (hub.key().await, hub.key().await);
-    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
+    let mut announced = BTreeMap::from([(fixture.announce(&hub, 1).await, 1)]);
     hub.output(&["sync", "european"]).await;
     let (eu, us) =
-        (world.replica("eu", "eu", store).serve().await, world.replica("us", "us", store).serve().await);
+        (fixture.replica("eu", "eu", store).serve().await, fixture.replica("us", "us", store).serve().await);
     for node in [&eu, &us] {
         await_note(node, &key, 1).await;
     }
@@ -33,7 +33,7 @@ async fn rows_reach_only_the_regions_of_their_sync() {
     let told = elsewhere.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(told.contains("eu"), "{told}");
 
-    announced.insert(world.announce(&hub, 2).await, 2);
+    announced.insert(fixture.announce(&hub, 2).await, 2);
     for node in [&eu, &us] {
         await_note(node, &key, 2).await;
     }
@@ -50,8 +50,8 @@ async fn rows_reach_only_the_regions_of_their_sync() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sync_command_on_a_replica_is_refused() {
-    let world = World::new(1).await;
-    let replica = world.replica("eu", "eu", world.store().await);
+    let fixture = Fixture::new(1).await;
+    let replica = fixture.replica("eu", "eu", fixture.store().await);
     assert!(replica.output(&["check", "--connect"]).await.contains("ok    store: reachable"));
     let create = ["keys", "create", "--name", "x", "--all-collections"];
     for arguments in [&["sync", "person"][..], &["keys", "list"], &create, &["runs"]] {
@@ -64,27 +64,27 @@ async fn sync_command_on_a_replica_is_refused() {
 /// The lease of a killed holder ends within 12 s; then another publisher takes over.
 #[tokio::test(flavor = "multi_thread")]
 async fn standby_takes_over_when_the_publisher_dies() {
-    let world = World::new(5).await;
-    let store = world.store().await;
-    let nodes = ["a", "b"].map(|name| world.publisher(name, store, "every 1s"));
+    let fixture = Fixture::new(5).await;
+    let store = fixture.store().await;
+    let nodes = ["a", "b"].map(|name| fixture.publisher(name, store, "every 1s"));
     let key = nodes[0].key().await;
     let mut publishers = vec![nodes[0].serve().await, nodes[1].serve().await];
-    let replica = world.replica("eu", "eu", store).serve().await;
+    let replica = fixture.replica("eu", "eu", store).serve().await;
     await_note(&replica, &key, 0).await;
 
     // The holder dies in the middle of a run.
-    let lock = world.warehouse.lock("people").await;
+    let lock = fixture.warehouse.lock("people").await;
     let holder = until("a run under way", async || {
-        world.books.value("select holder from leases where name = 'sync:person'").await
+        fixture.books.value("select holder from leases where name = 'sync:person'").await
     })
     .await;
     let of = |id: u32| holder.starts_with(&format!("pid-{id}-"));
     let position = publishers.iter().position(|publisher| of(publisher.id())).unwrap();
     publishers.remove(position).kill();
     drop(lock);
-    world.note(1).await;
+    fixture.note(1).await;
     let taken_over = tokio::time::timeout(Duration::from_mins(1), async {
-        while super::world::note(&replica, &key).await != Some(1) {
+        while super::fixture::note(&replica, &key).await != Some(1) {
             tokio::task::yield_now().await;
         }
     });
@@ -108,13 +108,13 @@ async fn problems(node: &mut Process) -> String {
 /// A store that ignores conditional writes is refused, and the status shows why.
 #[tokio::test(flavor = "multi_thread")]
 async fn publisher_only_node_reports_its_state_and_is_not_waited_for() {
-    let world = World::new(3).await;
-    let store = world.store().await;
+    let fixture = Fixture::new(3).await;
+    let store = fixture.store().await;
     let proxy = Proxy::start(store).await;
-    let hub = world.publisher("hub", proxy.address(), "manual");
+    let hub = fixture.publisher("hub", proxy.address(), "manual");
     let key = hub.key().await;
-    world.announce(&hub, 1).await;
-    let eu_node = world.replica("eu", "eu", store);
+    fixture.announce(&hub, 1).await;
+    let eu_node = fixture.replica("eu", "eu", store);
     let eu = eu_node.serve().await;
     await_note(&eu, &key, 1).await;
 
@@ -165,7 +165,7 @@ async fn publisher_only_node_reports_its_state_and_is_not_waited_for() {
     assert_eq!((&status["publisher"]["up"], &status["problem"]), (&true.into(), &Value::Null), "{status}");
     let readyz = publisher.ask("/readyz").await;
     assert_eq!((readyz.status, readyz.json()), (200, serde_json::json!({ "status": "publisher" })));
-    world.note(2).await;
+    fixture.note(2).await;
     let told = hub.output(&["sync", "person", "--wait", "30s"]).await;
     assert!(told.ends_with("is served by 1 node in 1 region\n"), "{told}");
 }

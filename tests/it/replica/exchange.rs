@@ -20,7 +20,7 @@ use larder::{
 };
 use tokio::time::timeout;
 
-use super::world::{World, fast};
+use super::fixture::{Fixture, fast};
 use crate::support::{
     board::board,
     catalog::{DEADLINE, catalog_over, manifest, name, run_id},
@@ -66,11 +66,12 @@ async fn publish(
 }
 
 /// A base of `people` in `parts` segments.
-async fn base(world: &World, version: u64, people: &People, parts: usize) -> Manifest {
+async fn base(fixture: &Fixture, version: u64, people: &People, parts: usize) -> Manifest {
     let records: Vec<_> = people.iter().collect();
     let mut segments = Vec::new();
     for records in records.chunks(records.len().div_ceil(parts)) {
-        let published = publish(&world.catalog, &world.segments, SegmentKind::Base, version, records).await;
+        let published =
+            publish(&fixture.catalog, &fixture.segments, SegmentKind::Base, version, records).await;
         segments.push(published);
     }
     manifest(&name("a"), version, segments)
@@ -83,14 +84,14 @@ struct Node {
 }
 
 impl Node {
-    fn start(world: &World) -> Self {
-        let (pace, clock, data_dir) = (fast(), Clock::default(), world.root.path().join("node"));
+    fn start(fixture: &Fixture) -> Self {
+        let (pace, clock, data_dir) = (fast(), Clock::default(), fixture.root.path().join("node"));
         let region = larder::domain::name::RegionName::new("local").unwrap();
         let settings = Settings { region, data_dir: data_dir.clone(), poll_interval: pace.poll };
         let segments = SegmentDirectory::open(&data_dir.join("segments"), clock.clone()).unwrap();
         let cache = Cache::new();
         let target = Arc::new(CacheTarget::new(cache.clone()));
-        let catalog = catalog_over(world.faulty.clone());
+        let catalog = catalog_over(fixture.faulty.clone());
         let board = board("local", clock.now());
         let opened = Replica::open(&settings, pace, catalog, segments, target, clock, board.clone());
         let (replica, _) = opened.unwrap();
@@ -135,16 +136,16 @@ fn people(count: usize) -> People {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rewritten_base_is_exchanged_in_place_and_other_bases_are_built() {
-    let mut world = World::in_memory();
+    let mut fixture = Fixture::in_memory();
     let mut people = people(100);
-    let first = base(&world, 1, &people, 6).await;
-    world.announce(first.clone()).await;
-    let node = Node::start(&world);
+    let first = base(&fixture, 1, &people, 6).await;
+    fixture.announce(first.clone()).await;
+    let node = Node::start(&fixture);
     let built = node.serves(&first).await;
     check(&built, &people);
 
-    let rewritten = base(&world, 1, &people, 7).await;
-    world.announce(rewritten.clone()).await;
+    let rewritten = base(&fixture, 1, &people, 7).await;
+    fixture.announce(rewritten.clone()).await;
     let exchanged = node.serves(&rewritten).await;
     assert!(Arc::ptr_eq(&built, &exchanged), "the same collection serves from other segments");
     assert_eq!(exchanged.segments().len(), 7);
@@ -152,16 +153,16 @@ async fn rewritten_base_is_exchanged_in_place_and_other_bases_are_built() {
 
     // The catalog states that the records are the served ones, and they are not.
     people.insert("99".to_owned(), "{\"name\":\"another\"}".to_owned());
-    let other = base(&world, 1, &people, 7).await;
-    world.announce(other.clone()).await;
+    let other = base(&fixture, 1, &people, 7).await;
+    fixture.announce(other.clone()).await;
     let rebuilt = node.serves(&other).await;
     assert!(!Arc::ptr_eq(&exchanged, &rebuilt));
     check(&rebuilt, &people);
 
     // A new version is another content.
     people.remove("5");
-    let next = base(&world, 2, &people, 7).await;
-    world.announce(next.clone()).await;
+    let next = base(&fixture, 2, &people, 7).await;
+    fixture.announce(next.clone()).await;
     let swapped = node.serves(&next).await;
     check(&swapped, &people);
     node.shutdown.cancel();
@@ -169,32 +170,32 @@ async fn rewritten_base_is_exchanged_in_place_and_other_bases_are_built() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_exchange_is_finished_later_and_readers_miss_nothing() {
-    let mut world = World::in_memory();
+    let mut fixture = Fixture::in_memory();
     let people = people(100);
-    let first = base(&world, 1, &people, 6).await;
-    world.announce(first.clone()).await;
-    let node = Node::start(&world);
+    let first = base(&fixture, 1, &people, 6).await;
+    fixture.announce(first.clone()).await;
+    let node = Node::start(&fixture);
     let built = node.serves(&first).await;
 
-    let rewritten = base(&world, 1, &people, 8).await;
+    let rewritten = base(&fixture, 1, &people, 8).await;
     let fifth = rewritten.segments[4].object.clone();
     let refused = Arc::new(Mutex::new(0));
     let count = Arc::clone(&refused);
-    world.faulty.decide(move |request, path| {
+    fixture.faulty.decide(move |request, path| {
         if request == Request::Get && path.as_ref() == fifth {
             *count.lock().unwrap() += 1;
             return Fault::Fail;
         }
         Fault::None
     });
-    world.announce(rewritten.clone()).await;
+    fixture.announce(rewritten.clone()).await;
     let mut status = node.board.subscribe();
     let is_refused = status.wait_for(|_| *refused.lock().unwrap() > 1);
     drop(timeout(DEADLINE, is_refused).await.expect("the store refuses a segment"));
     check(&built, &people);
     assert_eq!(built.state().manifest.run_id, first.run_id);
 
-    world.faulty.decide(|_, _| Fault::None);
+    fixture.faulty.decide(|_, _| Fault::None);
     let exchanged = node.serves(&rewritten).await;
     assert!(Arc::ptr_eq(&built, &exchanged));
     assert_eq!(exchanged.segments().len(), 8, "what an earlier attempt took is gone");

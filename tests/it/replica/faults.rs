@@ -16,7 +16,7 @@ use larder::{
 };
 use object_store::{ObjectStoreExt, path::Path};
 
-use super::world::{World, rows};
+use super::fixture::{Fixture, rows};
 use crate::support::{
     catalog::{manifest, name},
     faulty_store::{Fault, Request},
@@ -39,26 +39,26 @@ async fn damaged_segment_is_never_applied_and_affects_no_other_collection() {
         (Fault::Fail, "store_unavailable"),
     ] {
         for part in ["segment", "manifest"] {
-            let mut world = World::in_memory();
-            world.base("a", &rows(&[("1", Some(1))])).await;
-            let node = world.node("node");
-            node.caught_up(&world).await;
+            let mut fixture = Fixture::in_memory();
+            fixture.base("a", &rows(&[("1", Some(1))])).await;
+            let node = fixture.node("node");
+            node.caught_up(&fixture).await;
 
             // Everything new of this collection is bad from the start.
-            let good = world.latest("a").run_id.to_string();
-            let base = world.latest("a").segments[0].object.clone();
-            world.faulty.decide(move |request, path| {
+            let good = fixture.latest("a").run_id.to_string();
+            let base = fixture.latest("a").segments[0].object.clone();
+            fixture.faulty.decide(move |request, path| {
                 let path = path.as_ref();
                 let is_new = path.contains("collections/a/") && !path.contains(&good) && path != base;
                 if request == Request::Get && is_new && path.contains(part) { fault } else { Fault::None }
             });
-            world.change("a", &rows(&[("2", Some(2))])).await;
-            let bad = world.latest("a");
+            fixture.change("a", &rows(&[("2", Some(2))])).await;
+            let bad = fixture.latest("a");
             let path = match part {
                 "segment" => bad.segments[1].object.clone(),
                 _ => format!("collections/a/{}/manifest.json", bad.run_id),
             };
-            world.base("b", &rows(&[("b", Some(1))])).await;
+            fixture.base("b", &rows(&[("b", Some(1))])).await;
             let applied = node
                 .until("failing", |applied| {
                     let failing = applied.collections.get("a").and_then(|status| status.problem.as_ref());
@@ -71,12 +71,12 @@ async fn damaged_segment_is_never_applied_and_affects_no_other_collection() {
             assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
 
             // It was tried more than once, and works as soon as the store does.
-            let tried = world.faulty.count(Request::Get, &path);
-            while world.faulty.count(Request::Get, &path) < tried + 2 {
+            let tried = fixture.faulty.count(Request::Get, &path);
+            while fixture.faulty.count(Request::Get, &path) < tried + 2 {
                 tokio::task::yield_now().await;
             }
-            world.faulty.heal();
-            let applied = node.caught_up(&world).await;
+            fixture.faulty.heal();
+            let applied = node.caught_up(&fixture).await;
             assert_eq!(applied.collections["a"].problem, None);
             assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
         }
@@ -85,31 +85,31 @@ async fn damaged_segment_is_never_applied_and_affects_no_other_collection() {
 
 #[tokio::test]
 async fn newer_version_is_applied_when_an_older_one_cannot_be_fetched() {
-    let mut world = World::in_memory();
-    world.base("a", &rows(&[("1", Some(1))])).await;
-    let node = world.node("node");
-    node.caught_up(&world).await;
-    world.base("a", &rows(&[("2", Some(2))])).await;
-    let gone = Path::from(world.latest("a").segments[0].object.clone());
+    let mut fixture = Fixture::in_memory();
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
+    fixture.base("a", &rows(&[("2", Some(2))])).await;
+    let gone = Path::from(fixture.latest("a").segments[0].object.clone());
     let data_dir = node.stop().await;
-    world.objects.delete(&gone).await.unwrap();
-    let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    fixture.objects.delete(&gone).await.unwrap();
+    let node = fixture.node(data_dir.file_name().unwrap().to_str().unwrap());
     node.until("failing", |applied| {
         applied.collections.get("a").is_some_and(|status| status.problem.is_some())
     })
     .await;
-    world.base("a", &rows(&[("3", Some(3))])).await;
-    node.caught_up(&world).await;
+    fixture.base("a", &rows(&[("3", Some(3))])).await;
+    node.caught_up(&fixture).await;
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("3", Some(3))])));
 }
 
 #[tokio::test]
 async fn collection_that_never_loads_delays_readiness_up_to_the_limit() {
-    let mut world = World::in_memory();
-    world.base("bad", &rows(&[("1", Some(1))])).await;
-    world.base("good", &rows(&[("1", Some(1))])).await;
-    world.faulty.next(Request::Get, "collections/bad", Fault::Fail, usize::MAX);
-    let node = world.node("node");
+    let mut fixture = Fixture::in_memory();
+    fixture.base("bad", &rows(&[("1", Some(1))])).await;
+    fixture.base("good", &rows(&[("1", Some(1))])).await;
+    fixture.faulty.next(Request::Get, "collections/bad", Fault::Fail, usize::MAX);
+    let node = fixture.node("node");
     let applied = node.until("ready", |applied| applied.ready).await;
     assert_eq!(applied.collections["good"].served, Some(Version(1)));
     assert_eq!(applied.collections["bad"].served, None);
@@ -117,10 +117,10 @@ async fn collection_that_never_loads_delays_readiness_up_to_the_limit() {
     assert_eq!(node.shelf.other("bad").as_deref(), Some("loading"));
 
     // When no collection loads, the node itself may be faulty: it is not ready.
-    world.faulty.next(Request::Get, "collections/", Fault::Fail, usize::MAX);
-    let other = world.node("other");
-    let head = world.faulty.count(Request::Get, "collections/");
-    while world.faulty.count(Request::Get, "collections/") < head + 60 {
+    fixture.faulty.next(Request::Get, "collections/", Fault::Fail, usize::MAX);
+    let other = fixture.node("other");
+    let head = fixture.faulty.count(Request::Get, "collections/");
+    while fixture.faulty.count(Request::Get, "collections/") < head + 60 {
         tokio::task::yield_now().await;
     }
     assert!(!other.board.read().ready);
@@ -128,40 +128,40 @@ async fn collection_that_never_loads_delays_readiness_up_to_the_limit() {
 
 #[tokio::test]
 async fn keys_are_applied_during_a_download() {
-    let mut world = World::in_memory();
-    world.base("a", &rows(&[("1", Some(1))])).await;
-    world.keys().await;
-    let node = world.node("node");
-    node.caught_up(&world).await;
-    world.faulty.next(Request::Get, "segment", Fault::Hold, usize::MAX);
-    world.base("a", &rows(&[("2", Some(2))])).await;
-    let held = world.faulty.count(Request::Get, "segment");
-    while world.faulty.count(Request::Get, "segment") == held {
+    let mut fixture = Fixture::in_memory();
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
+    fixture.keys().await;
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
+    fixture.faulty.next(Request::Get, "segment", Fault::Hold, usize::MAX);
+    fixture.base("a", &rows(&[("2", Some(2))])).await;
+    let held = fixture.faulty.count(Request::Get, "segment");
+    while fixture.faulty.count(Request::Get, "segment") == held {
         tokio::task::yield_now().await;
     }
-    world.keys().await;
+    fixture.keys().await;
     let applied = node.until("new keys", |applied| applied.keys_revision == 2).await;
     assert_eq!(applied.collections["a"].served, Some(Version(1)));
-    world.faulty.heal();
-    world.faulty.release().await;
-    node.caught_up(&world).await;
+    fixture.faulty.heal();
+    fixture.faulty.release().await;
+    node.caught_up(&fixture).await;
 }
 
 #[tokio::test]
 async fn key_set_revision_never_decreases() {
-    let mut world = World::in_memory();
-    world.base("a", &rows(&[("1", Some(1))])).await;
+    let mut fixture = Fixture::in_memory();
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
     for _ in 0..3 {
-        world.keys().await;
+        fixture.keys().await;
     }
-    let node = world.node("node");
-    node.caught_up(&world).await;
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
 
     // A document that names an older set, as a publisher with a restored backup might make.
-    let older = world.catalog.publish_key_set(&KeySetDocument::new(2, &[])).await.unwrap();
-    let newest = world.catalog.newest(None).await.unwrap().unwrap();
+    let older = fixture.catalog.publish_key_set(&KeySetDocument::new(2, &[])).await.unwrap();
+    let newest = fixture.catalog.newest(None).await.unwrap().unwrap();
     let put = |document: CatalogDocument| {
-        let objects = world.objects.clone();
+        let objects = fixture.objects.clone();
         async move {
             let text = Bytes::from(serde_json::to_vec(&document).unwrap());
             objects.put(&document_path(document.n), text.into()).await.unwrap();
@@ -183,17 +183,17 @@ async fn key_set_revision_never_decreases() {
     // every key is refused.
     let data_dir = node.stop().await;
     std::fs::write(data_dir.join("state/keys.json"), "torn").unwrap();
-    world.faulty.next(Request::Get, "keys/00000000000000000003", Fault::Hide, usize::MAX);
-    let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    fixture.faulty.next(Request::Get, "keys/00000000000000000003", Fault::Hide, usize::MAX);
+    let node = fixture.node(data_dir.file_name().unwrap().to_str().unwrap());
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
     assert_eq!((applied.keys_revision, applied.ready), (0, false));
-    let asked = world.faulty.count(Request::Get, "keys/");
+    let asked = fixture.faulty.count(Request::Get, "keys/");
     put(next(Some(older), 3)).await;
-    while world.faulty.count(Request::Get, "keys/") < asked + 5 {
+    while fixture.faulty.count(Request::Get, "keys/") < asked + 5 {
         tokio::task::yield_now().await;
     }
     assert_eq!(node.board.read().keys_revision, 0);
-    world.faulty.heal();
+    fixture.faulty.heal();
     let applied = node.until("ready", |applied| applied.ready).await;
     assert_eq!(applied.keys_revision, 3);
 
@@ -220,29 +220,29 @@ async fn key_set_revision_never_decreases() {
 
 #[tokio::test]
 async fn documents_are_found_without_a_usable_head() {
-    let mut world = World::in_directory();
+    let mut fixture = Fixture::in_directory();
     let head = Path::from("catalog/head");
-    world.base("a", &rows(&[("1", Some(1))])).await;
-    world.rest().await;
-    let stale = world.objects.get(&head).await.unwrap().bytes().await.unwrap();
-    let node = world.node("node");
-    node.caught_up(&world).await;
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
+    fixture.rest().await;
+    let stale = fixture.objects.get(&head).await.unwrap().bytes().await.unwrap();
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
     for (version, text) in [(2, Some(stale)), (3, Some(Bytes::from_static(b"{\"torn"))), (4, None)] {
-        world.change("a", &rows(&[(&version.to_string(), Some(version))])).await;
-        world.rest().await;
+        fixture.change("a", &rows(&[(&version.to_string(), Some(version))])).await;
+        fixture.rest().await;
         match text {
-            Some(text) => drop(world.objects.put(&head, text.into()).await.unwrap()),
-            None => world.objects.delete(&head).await.unwrap(),
+            Some(text) => drop(fixture.objects.put(&head, text.into()).await.unwrap()),
+            None => fixture.objects.delete(&head).await.unwrap(),
         }
-        node.caught_up(&world).await;
+        node.caught_up(&fixture).await;
         // A fresh node finds it too.
-        let fresh = world.node(&format!("fresh-{version}"));
-        fresh.caught_up(&world).await;
+        let fresh = fixture.node(&format!("fresh-{version}"));
+        fresh.caught_up(&fixture).await;
     }
     // A head that names a missing document is a problem, but changes nothing that is served.
-    let deployment = world.catalog.newest(None).await.unwrap().unwrap().deployment;
+    let deployment = fixture.catalog.newest(None).await.unwrap().unwrap().deployment;
     let promise = Head { format: FORMAT, deployment, n: 99, data_as_of: FreshnessByCollection::new() };
-    world.objects.put(&head, serde_json::to_vec(&promise).unwrap().into()).await.unwrap();
+    fixture.objects.put(&head, serde_json::to_vec(&promise).unwrap().into()).await.unwrap();
     node.until("a problem", |applied| {
         applied.problem.as_ref().is_some_and(|problem| problem.code == "object_missing")
     })
@@ -253,19 +253,19 @@ async fn documents_are_found_without_a_usable_head() {
 /// The newest document is missing, empty, truncated or replaced.
 #[tokio::test]
 async fn missing_or_damaged_newest_document_is_a_problem_on_nodes_that_have_it() {
-    let mut world = World::in_directory();
-    world.base("a", &rows(&[("1", Some(1))])).await;
-    world.keys().await;
-    let newest = document_path(world.catalog.newest(None).await.unwrap().unwrap().n);
-    let good = world.objects.get(&newest).await.unwrap().bytes().await.unwrap();
+    let mut fixture = Fixture::in_directory();
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
+    fixture.keys().await;
+    let newest = document_path(fixture.catalog.newest(None).await.unwrap().unwrap().n);
+    let good = fixture.objects.get(&newest).await.unwrap().bytes().await.unwrap();
     let mut other: CatalogDocument = serde_json::from_slice(&good).unwrap();
     other.announced_by = announcement();
     let other = Bytes::from(serde_json::to_vec(&other).unwrap());
-    let saved = world.node("saved");
-    saved.caught_up(&world).await;
+    let saved = fixture.node("saved");
+    saved.caught_up(&fixture).await;
     let saved = saved.stop().await;
-    let node = world.node("node");
-    node.caught_up(&world).await;
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
     let damages = [
         (None, "object_missing"),
         (Some(Bytes::new()), "document_malformed"),
@@ -274,15 +274,15 @@ async fn missing_or_damaged_newest_document_is_a_problem_on_nodes_that_have_it()
     ];
     for (number, (damaged, code)) in damages.into_iter().enumerate() {
         match damaged {
-            Some(damaged) => drop(world.objects.put(&newest, damaged.into()).await.unwrap()),
-            None => world.objects.delete(&newest).await.unwrap(),
+            Some(damaged) => drop(fixture.objects.put(&newest, damaged.into()).await.unwrap()),
+            None => fixture.objects.delete(&newest).await.unwrap(),
         }
         let has = |applied: &NodeStatus| applied.problem.as_ref().is_some_and(|problem| problem.code == code);
         let applied = node.until(code, has).await;
         assert!(applied.ready, "it serves on");
         // The problem and the time of the last successful poll stay until the document is restored.
-        let asked = world.faulty.count(Request::Get, "head");
-        while world.faulty.count(Request::Get, "head") < asked + 5 {
+        let asked = fixture.faulty.count(Request::Get, "head");
+        while fixture.faulty.count(Request::Get, "head") < asked + 5 {
             tokio::task::yield_now().await;
         }
         let later = node.board.read();
@@ -290,26 +290,26 @@ async fn missing_or_damaged_newest_document_is_a_problem_on_nodes_that_have_it()
 
         // After a restart the node serves its local state with the same problem.
         let warm = format!("warm-{number}");
-        copy(&saved, &world.root.path().join(&warm));
-        let warm = world.node(&warm);
+        copy(&saved, &fixture.root.path().join(&warm));
+        let warm = fixture.node(&warm);
         warm.until("ready", |applied| applied.ready && has(applied)).await;
         assert_eq!(warm.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
         // A node without state is not ready and reports why. It accepts another valid document.
         if code != "catalog_forked" {
-            let cold = world.node(&format!("cold-{number}"));
+            let cold = fixture.node(&format!("cold-{number}"));
             assert!(!cold.until("a problem", has).await.ready);
             cold.stop().await;
         }
 
-        world.objects.put(&newest, good.clone().into()).await.unwrap();
+        fixture.objects.put(&newest, good.clone().into()).await.unwrap();
         for node in [&node, &warm] {
             node.until("health", |applied| applied.problem.is_none()).await;
         }
         warm.stop().await;
     }
     // The next version is applied as usual.
-    world.base("a", &rows(&[("2", Some(2))])).await;
-    node.caught_up(&world).await;
+    fixture.base("a", &rows(&[("2", Some(2))])).await;
+    node.caught_up(&fixture).await;
 }
 
 /// A directory of directories of files.
@@ -325,12 +325,12 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 
 #[tokio::test]
 async fn newer_format_is_reported_and_last_version_served() {
-    let mut world = World::in_memory();
-    world.base("a", &rows(&[("1", Some(1))])).await;
-    let node = world.node("node");
-    node.caught_up(&world).await;
+    let mut fixture = Fixture::in_memory();
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
     let newer = format!("{{\"format\":{}}}", FORMAT + 1);
-    world.objects.put(&document_path(2), newer.into()).await.unwrap();
+    fixture.objects.put(&document_path(2), newer.into()).await.unwrap();
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
     assert_eq!(applied.problem.unwrap().code, "newer_format");
     assert_eq!((applied.catalog, applied.ready), (1, true));
@@ -339,45 +339,45 @@ async fn newer_format_is_reported_and_last_version_served() {
 
 #[tokio::test]
 async fn unservable_content_keeps_last_good_version() {
-    let mut world = World::in_memory();
-    world.base("a", &rows(&[("1", Some(1))])).await;
-    let node = world.node("node");
-    node.caught_up(&world).await;
+    let mut fixture = Fixture::in_memory();
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
     node.shelf.take_log();
 
     // Changes that cannot be applied: the collection is rebuilt.
     *node.shelf.refuses.lock().unwrap() = true;
-    world.change("a", &rows(&[("2", Some(2))])).await;
-    node.caught_up(&world).await;
+    fixture.change("a", &rows(&[("2", Some(2))])).await;
+    node.caught_up(&fixture).await;
     assert_eq!(node.shelf.take_log(), ["apply", "build"]);
 
     // A base that cannot be read though its SHA-256 is right.
-    let publisher = &world.segments;
-    let catalog = &world.catalog;
+    let publisher = &fixture.segments;
+    let catalog = &fixture.catalog;
     let poison =
         crate::support::catalog::segment(catalog, publisher, &name("a"), SegmentKind::Base, 3, "poison")
             .await;
-    world.announce(manifest(&name("a"), 3, vec![poison])).await;
+    fixture.announce(manifest(&name("a"), 3, vec![poison])).await;
     let applied = node.until("failing", |applied| applied.collections["a"].problem.is_some()).await;
     assert_eq!(applied.collections["a"].problem.as_ref().unwrap().code, "refused");
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
-    world.base("a", &rows(&[("4", Some(4))])).await;
-    node.caught_up(&world).await;
+    fixture.base("a", &rows(&[("4", Some(4))])).await;
+    node.caught_up(&fixture).await;
 }
 
 /// A recreated catalog, past the number that a node follows, names lower versions.
 #[tokio::test]
 async fn recreated_catalog_is_refused() {
-    let mut world = World::in_memory();
-    world.base("a", &rows(&[("1", Some(1))])).await;
-    let first = world.catalog.newest(None).await.unwrap().unwrap();
-    world.change("a", &rows(&[("1", Some(2))])).await;
-    let node = world.node("node");
-    node.caught_up(&world).await;
-    let own = world.catalog.newest(None).await.unwrap().unwrap();
+    let mut fixture = Fixture::in_memory();
+    fixture.base("a", &rows(&[("1", Some(1))])).await;
+    let first = fixture.catalog.newest(None).await.unwrap().unwrap();
+    fixture.change("a", &rows(&[("1", Some(2))])).await;
+    let node = fixture.node("node");
+    node.caught_up(&fixture).await;
+    let own = fixture.catalog.newest(None).await.unwrap().unwrap();
     let anew = CatalogDocument { n: own.n + 1, announced_by: announcement(), ..first };
     let text = Bytes::from(serde_json::to_vec(&anew).unwrap());
-    world.objects.put(&document_path(anew.n), text.into()).await.unwrap();
+    fixture.objects.put(&document_path(anew.n), text.into()).await.unwrap();
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
     assert_eq!((applied.problem.unwrap().code.as_str(), applied.catalog), ("catalog_forked", own.n));
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(2))])));
@@ -388,24 +388,24 @@ async fn recreated_catalog_is_refused() {
 #[tokio::test]
 async fn announcements_arrive_although_head_is_of_no_use() {
     for code in ["object_missing", "foreign_catalog"] {
-        let mut world = World::in_memory();
-        world.base("a", &rows(&[("1", Some(1))])).await;
-        world.keys().await;
-        let node = world.node("node");
-        let before = node.caught_up(&world).await.keys_revision;
+        let mut fixture = Fixture::in_memory();
+        fixture.base("a", &rows(&[("1", Some(1))])).await;
+        fixture.keys().await;
+        let node = fixture.node("node");
+        let before = node.caught_up(&fixture).await.keys_revision;
         let head = Path::from("catalog/head");
         if code == "object_missing" {
-            world.faulty.next(Request::Get, "catalog/head", Fault::Fail, usize::MAX);
-            world.keys().await;
-            world.change("a", &rows(&[("2", Some(2))])).await;
-            world.faulty.next(Request::Get, "0004.json", Fault::Hide, usize::MAX);
+            fixture.faulty.next(Request::Get, "catalog/head", Fault::Fail, usize::MAX);
+            fixture.keys().await;
+            fixture.change("a", &rows(&[("2", Some(2))])).await;
+            fixture.faulty.next(Request::Get, "0004.json", Fault::Hide, usize::MAX);
         } else {
-            let text = world.objects.get(&head).await.unwrap().bytes().await.unwrap();
+            let text = fixture.objects.get(&head).await.unwrap().bytes().await.unwrap();
             let mut foreign: Head = serde_json::from_slice(&text).unwrap();
             foreign.deployment = crate::support::catalog::deployment();
             let foreign = serde_json::to_vec(&foreign).unwrap();
-            world.objects.put(&head, foreign.into()).await.unwrap();
-            world.keys().await;
+            fixture.objects.put(&head, foreign.into()).await.unwrap();
+            fixture.keys().await;
         }
         let applied = node
             .until("the keys and the problem", |applied| {
@@ -415,9 +415,9 @@ async fn announcements_arrive_although_head_is_of_no_use() {
             .await;
         assert!(applied.ready);
         assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
-        world.faulty.heal();
+        fixture.faulty.heal();
         if code == "object_missing" {
-            assert_eq!(node.caught_up(&world).await.problem, None);
+            assert_eq!(node.caught_up(&fixture).await.problem, None);
         }
     }
 }

@@ -3,7 +3,7 @@
 mod disk_budget;
 mod exchange;
 mod faults;
+mod fixture;
 mod following;
 mod reporting;
 mod restart;
-mod world;

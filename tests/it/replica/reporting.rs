@@ -15,7 +15,7 @@ use larder::{
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use tokio::{task::JoinHandle, time::timeout};
 
-use super::world::{Node, World, rows};
+use super::fixture::{Fixture, Node, rows};
 use crate::support::{
     aged_store::AgedStore,
     catalog::{DEADLINE, catalog_over, open_catalog},
@@ -40,9 +40,9 @@ struct Reporting {
 }
 
 impl Reporting {
-    /// Reports for `node` through the faults of `world`.
-    fn start(world: &World, node: &Node, pace: ReportPace) -> Self {
-        let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    /// Reports for `node` through the faults of `fixture`.
+    fn start(fixture: &Fixture, node: &Node, pace: ReportPace) -> Self {
+        let catalog = catalog_over(Arc::clone(&fixture.faulty) as Arc<dyn ObjectStore>);
         let statuses = StatusStore::within(catalog.store().clone());
         let (metrics, board) = (Metrics::new(), node.board.clone());
         let reporter =
@@ -78,30 +78,30 @@ fn served(status: &NodeStatus, collection: &str) -> Option<u64> {
 
 #[tokio::test]
 async fn significant_changes_are_written_at_once() {
-    let mut world = World::in_memory();
-    let node = world.node("a");
-    let reporting = Reporting::start(&world, &node, eager());
+    let mut fixture = Fixture::in_memory();
+    let node = fixture.node("a");
+    let reporting = Reporting::start(&fixture, &node, eager());
     reporting.until("ready", |status| status.ready).await;
     for version in 1..=3 {
-        world.base("person", &rows(&[("1", Some(version))])).await;
+        fixture.base("person", &rows(&[("1", Some(version))])).await;
         let status =
             reporting.until("served", |status| served(status, "person") == Some(version.into())).await;
         let (_, one) = status.collections.first_key_value().unwrap();
         assert_eq!((one.records, one.behind_since, &one.problem), (1, None, &None), "{status:?}");
         assert!(one.bytes > 0 && one.data_as_of.is_some() && status.polled_at.is_some(), "{status:?}");
     }
-    world.keys().await;
+    fixture.keys().await;
     reporting.until("keys", |status| status.keys_revision == 1).await;
 
     // An unreadable segment is a problem. Its code is reported and stays as the last error.
-    world.faulty.next(Request::Get, "segment", Fault::Corrupt, usize::MAX);
-    world.base("person", &rows(&[("1", Some(4))])).await;
+    fixture.faulty.next(Request::Get, "segment", Fault::Corrupt, usize::MAX);
+    fixture.base("person", &rows(&[("1", Some(4))])).await;
     let ill = |status: &NodeStatus| status.collections.values().any(|one| one.problem.is_some());
     let status = reporting.until("a problem", ill).await;
     let (_, one) = status.collections.first_key_value().unwrap();
     assert_eq!(one.problem.as_ref().unwrap().code.as_str(), "object_corrupt");
     assert!(one.behind_since.is_some() && one.served.unwrap() < one.wanted, "{status:?}");
-    world.faulty.heal();
+    fixture.faulty.heal();
     let status =
         reporting.until("health", |status| served(status, "person") == Some(4) && !ill(status)).await;
     let last = status.last_error.unwrap();
@@ -115,9 +115,9 @@ async fn significant_changes_are_written_at_once() {
 
 #[tokio::test]
 async fn last_status_is_draining_without_a_drain_signal() {
-    let world = World::in_memory();
-    let node = world.node("a");
-    let reporting = Reporting::start(&world, &node, eager());
+    let fixture = Fixture::in_memory();
+    let node = fixture.node("a");
+    let reporting = Reporting::start(&fixture, &node, eager());
     reporting.until("ready", |status| status.ready).await;
     let statuses = reporting.statuses.clone();
     reporting.end().await;
@@ -128,44 +128,44 @@ async fn last_status_is_draining_without_a_drain_signal() {
 
 #[tokio::test]
 async fn heartbeat_is_written_without_changes_and_minimum_interval_is_kept() {
-    let mut world = World::in_memory();
-    let node = world.node("a");
+    let mut fixture = Fixture::in_memory();
+    let node = fixture.node("a");
     let pace = ReportPace { heartbeat: Duration::from_millis(10), ..eager() };
-    let reporting = Reporting::start(&world, &node, pace);
+    let reporting = Reporting::start(&fixture, &node, pace);
     let first = reporting.until("ready", |status| status.ready).await;
     reporting.until("a later one", |status| status.written_at > first.written_at).await;
     reporting.end().await;
 
-    let before = world.faulty.count(Request::Put, "status/");
+    let before = fixture.faulty.count(Request::Put, "status/");
     let rare = ReportPace { interval_min: LONG, ..eager() };
-    let reporting = Reporting::start(&world, &node, rare);
-    reporting.until("the first one", |_| world.faulty.count(Request::Put, "status/") > before).await;
-    world.base("person", &rows(&[("1", Some(1))])).await;
-    node.caught_up(&world).await;
-    world.base("person", &rows(&[("1", Some(2))])).await;
-    node.caught_up(&world).await;
-    assert_eq!(world.faulty.count(Request::Put, "status/"), before + 1);
+    let reporting = Reporting::start(&fixture, &node, rare);
+    reporting.until("the first one", |_| fixture.faulty.count(Request::Put, "status/") > before).await;
+    fixture.base("person", &rows(&[("1", Some(1))])).await;
+    node.caught_up(&fixture).await;
+    fixture.base("person", &rows(&[("1", Some(2))])).await;
+    node.caught_up(&fixture).await;
+    assert_eq!(fixture.faulty.count(Request::Put, "status/"), before + 1);
     reporting.end().await;
     node.stop().await;
 }
 
 #[tokio::test]
 async fn node_that_may_not_write_its_status_keeps_serving_and_retries() {
-    let mut world = World::in_memory();
-    world.faulty.decide(|request, path| {
+    let mut fixture = Fixture::in_memory();
+    fixture.faulty.decide(|request, path| {
         let is_status = request == Request::Put && path.as_ref().starts_with("status/");
         if is_status { Fault::Fail } else { Fault::None }
     });
-    let node = world.node("a");
-    let reporting = Reporting::start(&world, &node, eager());
-    world.base("person", &rows(&[("1", Some(1))])).await;
-    node.caught_up(&world).await;
-    wait_until("three attempts", async || world.faulty.count(Request::Put, "status/") >= 3).await;
+    let node = fixture.node("a");
+    let reporting = Reporting::start(&fixture, &node, eager());
+    fixture.base("person", &rows(&[("1", Some(1))])).await;
+    node.caught_up(&fixture).await;
+    wait_until("three attempts", async || fixture.faulty.count(Request::Put, "status/") >= 3).await;
     assert_eq!(reporting.read().await, []);
     let text = reporting.metrics.encode(&reporting.board.read(), Clock::default().now());
     assert!(text.contains(r#"larder_status_writes_total{outcome="written"} 0"#), "{text}");
     assert!(!text.contains(r#"larder_status_writes_total{outcome="failed"} 0"#), "{text}");
-    world.faulty.heal();
+    fixture.faulty.heal();
     reporting.until("the version", |status| served(status, "person") == Some(1)).await;
     reporting.end().await;
     node.stop().await;

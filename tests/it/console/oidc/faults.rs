@@ -20,7 +20,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn id_tokens_that_are_not_right_are_refused() {
     let mut provider = Provider::start().await;
-    let world = provider.world_with("sign_in_failures_per_minute_max = 1000\n", "").await;
+    let fixture = provider.world_with("sign_in_failures_per_minute_max = 1000\n", "").await;
     for (fault, why) in [
         ("nonce", "belongs to another sign-in"),
         ("no nonce", "belongs to another sign-in"),
@@ -36,7 +36,7 @@ async fn id_tokens_that_are_not_right_are_refused() {
         ("changed", "its signature is wrong"),
     ] {
         provider.set("tamper", fault.into());
-        let mut visitor = Visitor::of(&world.node);
+        let mut visitor = Visitor::of(&fixture.node);
         let refused = sign_in(&mut visitor, "vera").await;
         assert_eq!(refused.status, 403, "{fault}: {refused:?}");
         assert!(
@@ -44,7 +44,7 @@ async fn id_tokens_that_are_not_right_are_refused() {
             "{fault}: {refused:?}"
         );
         assert!(visitor.cookie.is_none(), "{fault}");
-        let entry = &audit(&world).await[0];
+        let entry = &audit(&fixture).await[0];
         assert_eq!(
             (&entry["action"], &entry["detail"]),
             (&"single_sign_on.refuse".into(), &"oidc_token_refused".into())
@@ -52,21 +52,21 @@ async fn id_tokens_that_are_not_right_are_refused() {
     }
     for fault in [json!("right at_hash"), Value::Null] {
         provider.set("tamper", fault);
-        assert_eq!(sign_in(&mut Visitor::of(&world.node), "vera").await.status, 200);
+        assert_eq!(sign_in(&mut Visitor::of(&fixture.node), "vera").await.status, 200);
     }
     // The provider has new keys: they are fetched when the first token names one.
     provider.set("key", json!(2));
-    assert_eq!(sign_in(&mut Visitor::of(&world.node), "vera").await.status, 200);
+    assert_eq!(sign_in(&mut Visitor::of(&fixture.node), "vera").await.status, 200);
     // A token that was signed before, with a key that the provider no longer has.
     provider.set("tamper", "unknown key".into());
-    assert_eq!(sign_in(&mut Visitor::of(&world.node), "vera").await.status, 403);
+    assert_eq!(sign_in(&mut Visitor::of(&fixture.node), "vera").await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_the_provider_is_shown_by_its_word_alone() {
     let mut provider = Provider::start().await;
-    let world = provider.world_with("sign_in_failures_per_minute_max = 3\n", "").await;
-    let mut visitor = Visitor::of(&world.node);
+    let fixture = provider.world_with("sign_in_failures_per_minute_max = 3\n", "").await;
+    let mut visitor = Visitor::of(&fixture.node);
     for (denies, shown) in [("access_denied", "(access_denied)"), ("<b>x</b>", "(an unknown error)")] {
         provider.set("denies", denies.into());
         let refused = sign_in(&mut visitor, "vera").await;
@@ -80,14 +80,14 @@ async fn a_refusal_of_the_provider_is_shown_by_its_word_alone() {
     assert!(limited.status == 429 && text(&limited).contains("too_many_sign_ins"), "{limited:?}");
     assert!(limited.header("retry-after").is_some());
     assert_eq!(visitor.get("/console/sign-in/oidc/callback?code=a&state=b").await.status, 429);
-    assert_eq!(visitor.sign_in(&world.node.admin_key()).await.status, 429);
+    assert_eq!(visitor.sign_in(&fixture.node.admin_key()).await.status, 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_leaves_the_other_ways_open_and_is_found_again() {
     let mut provider = Provider::start().await;
-    let world = provider.world().await;
-    let mut waiting = Visitor::of(&world.node);
+    let fixture = provider.fixture().await;
+    let mut waiting = Visitor::of(&fixture.node);
     let url = begin(&mut waiting, "%2Fconsole").await;
     let back = Person::new().sign_in(&url, "vera").await;
     provider.stop();
@@ -96,13 +96,13 @@ async fn a_provider_that_is_down_leaves_the_other_ways_open_and_is_found_again()
     let down = waiting.get(&back).await;
     assert!(down.status == 503 && text(&down).contains("oidc_unreachable"), "{down:?}");
     assert!(text(&down).contains("localhost cannot be connected to"), "with a cause: {down:?}");
-    assert_eq!(waiting.sign_in(&world.node.admin_key()).await.status, 303, "by an admin key");
+    assert_eq!(waiting.sign_in(&fixture.node.admin_key()).await.status, 303, "by an admin key");
 
     // A node that starts meanwhile does not need it, and finds it when it is back.
     let mut later = Provider::start().await;
     later.stop();
-    let world = later.world().await;
-    let mut visitor = Visitor::of(&world.node);
+    let fixture = later.fixture().await;
+    let mut visitor = Visitor::of(&fixture.node);
     let down = visitor.get("/console/sign-in/oidc").await;
     assert!(down.status == 503 && text(&down).contains("oidc_unreachable"), "{down:?}");
     assert!(text(&down).contains("Admin key") && visitor.pending.is_none(), "{down:?}");
@@ -111,14 +111,14 @@ async fn a_provider_that_is_down_leaves_the_other_ways_open_and_is_found_again()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_with_a_private_authority_needs_its_certificate() {
     let provider = Provider::with_tls().await;
-    let world = provider.world().await;
-    let mut visitor = Visitor::of(&world.node);
+    let fixture = provider.fixture().await;
+    let mut visitor = Visitor::of(&fixture.node);
     assert_eq!(sign_in(&mut visitor, "vera").await.status, 200);
     assert!(visitor.is_signed_in().await);
 
     let unknown = provider.without_authority();
-    let world = unknown.world().await;
-    let refused = Visitor::of(&world.node).get("/console/sign-in/oidc").await;
+    let fixture = unknown.fixture().await;
+    let refused = Visitor::of(&fixture.node).get("/console/sign-in/oidc").await;
     assert!(refused.status == 503 && text(&refused).contains("ca_file of [admin.oidc]"), "{refused:?}");
 }
 
@@ -139,13 +139,14 @@ async fn a_wrong_secret_and_another_issuer_are_told_to_operators() {
         assert!(code.is_none_or(|code| line.contains(code)), "{line}");
         assert!(!checked.stdout.contains(SECRET));
     }
-    let world = provider.world().await;
-    let mut visitor = Visitor::of(&world.node);
+    let fixture = provider.fixture().await;
+    let mut visitor = Visitor::of(&fixture.node);
     let url = begin(&mut visitor, "%2Fconsole").await;
     let back = Person::new().sign_in(&url, "vera").await;
-    let config = std::fs::read_to_string(world.node.config_path()).unwrap().replace(SECRET, "another secret");
-    std::fs::write(world.node.config_path(), config).unwrap();
-    let mut node = world.node;
+    let config =
+        std::fs::read_to_string(fixture.node.config_path()).unwrap().replace(SECRET, "another secret");
+    std::fs::write(fixture.node.config_path(), config).unwrap();
+    let mut node = fixture.node;
     super::restart(&mut node).await;
     let refused = until("the publishing side", async || {
         let answer = visitor.get(&back).await;

@@ -14,7 +14,7 @@ use super::{
     visitor::{OWN_PAGE, Visitor},
 };
 use crate::{
-    admin::world::World,
+    admin::fixture::Fixture,
     support::{
         browser::Browser,
         http::Answer,
@@ -29,8 +29,8 @@ fn text(answer: &Answer) -> &str {
 }
 
 /// The newest entries of the audit log.
-async fn audit(world: &World) -> Vec<Value> {
-    world.get("/admin/v1/audit?limit=10").await["items"].as_array().unwrap().clone()
+async fn audit(fixture: &Fixture) -> Vec<Value> {
+    fixture.get("/admin/v1/audit?limit=10").await["items"].as_array().unwrap().clone()
 }
 
 async fn role(visitor: &mut Visitor) -> Value {
@@ -40,7 +40,7 @@ async fn role(visitor: &mut Visitor) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_at_the_provider_decide_the_role_and_the_name_is_audited() {
     let mut provider = Provider::start().await;
-    let world = provider.world().await;
+    let fixture = provider.fixture().await;
     for (account, role, name) in [
         ("vera", "viewer", "oidc:vera@example.com"),
         ("otto", "operator", "oidc:otto@example.com"),
@@ -49,32 +49,32 @@ async fn groups_at_the_provider_decide_the_role_and_the_name_is_audited() {
         // The groups are in the ID token, or at the userinfo endpoint alone.
         for in_token in [true, false] {
             provider.set("inToken", in_token.into());
-            let mut visitor = Visitor::of(&world.node);
+            let mut visitor = Visitor::of(&fixture.node);
             let answer = sign_in(&mut visitor, account).await;
             assert_eq!(answer.status, 200, "{account}: {answer:?}");
             assert!(text(&answer).contains("content=\"0; url=/console/syncs\""), "{answer:?}");
             let me = visitor.get("/admin/v1/whoami").await.json();
             assert_eq!((&me["role"], &me["name"]), (&role.into(), &name.into()), "{in_token}");
-            let begun = &audit(&world).await[0];
+            let begun = &audit(&fixture).await[0];
             assert_eq!((&begun["action"], &begun["address"]), (&"session.begin".into(), &"127.0.0.1".into()));
             assert!(begun["actor"].as_str().unwrap().starts_with(&format!("{name} (")), "{begun}");
             assert_eq!(begun["detail"], format!("{role} by single sign-on"));
             assert!(visitor.is_signed_in().await);
         }
     }
-    let mut visitor = Visitor::of(&world.node);
+    let mut visitor = Visitor::of(&fixture.node);
     sign_in(&mut visitor, "vera").await;
     let listed = visitor.get("/console/sessions").await;
     assert!(text(&listed).contains("oidc:vera@example.com") && text(&listed).contains("single sign-on"));
 }
 
 /// The session with `role` of a link that `visitor` makes.
-async fn by_link_of(world: &World, visitor: &mut Visitor, role: &str) -> Visitor {
+async fn by_link_of(fixture: &Fixture, visitor: &mut Visitor, role: &str) -> Visitor {
     let lines = format!("{OWN_PAGE}Content-Type: application/json\r\n");
     let body = json!({ "role": role }).to_string();
     let made = visitor.send("POST", "/admin/v1/login-links", &lines, &body).await;
     let path = made.json()["path"].as_str().unwrap_or_else(|| panic!("{made:?}")).to_owned();
-    let mut other = Visitor::of(&world.node);
+    let mut other = Visitor::of(&fixture.node);
     other.post("/console/sign-in", &[("token", path.rsplit('/').next().unwrap())]).await;
     assert!(other.is_signed_in().await);
     other
@@ -83,13 +83,13 @@ async fn by_link_of(world: &World, visitor: &mut Visitor, role: &str) -> Visitor
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_the_session_at_the_provider_and_those_of_its_links() {
     let mut provider = Provider::start().await;
-    let world = provider.world().await;
-    let (mut visitor, mut person) = (Visitor::of(&world.node), Person::new());
+    let fixture = provider.fixture().await;
+    let (mut visitor, mut person) = (Visitor::of(&fixture.node), Person::new());
     let url = begin(&mut visitor, "%2Fconsole").await;
     let back = person.sign_in(&url, "ada").await;
     visitor.get(&back).await;
-    let mut first = by_link_of(&world, &mut visitor, "admin").await;
-    let mut second = by_link_of(&world, &mut first, "viewer").await;
+    let mut first = by_link_of(&fixture, &mut visitor, "admin").await;
+    let mut second = by_link_of(&fixture, &mut first, "viewer").await;
 
     let signed_out = visitor.post("/console/sign-out", &[]).await;
     let url = text(&signed_out).split("content=\"0; url=").nth(1).unwrap_or_else(|| panic!("{signed_out:?}"));
@@ -98,19 +98,19 @@ async fn signing_out_ends_the_session_at_the_provider_and_those_of_its_links() {
     for session in [&mut first, &mut second] {
         wait_until("the end of a session of a link", async || !session.is_signed_in().await).await;
     }
-    assert!(world.get("/admin/v1/sessions").await["items"].as_array().unwrap().is_empty());
+    assert!(fixture.get("/admin/v1/sessions").await["items"].as_array().unwrap().is_empty());
     assert_eq!(
         person.sign_out(&url).await,
-        format!("http://{}/console/sign-in", world.node.server().admin_address())
+        format!("http://{}/console/sign-in", fixture.node.server().admin_address())
     );
     let url = begin(&mut visitor, "%2Fconsole").await;
     assert!(person.is_asked(&url).await, "the provider knows the person no more");
 
     // A provider that is down keeps nobody in a session.
-    let mut visitor = Visitor::of(&world.node);
+    let mut visitor = Visitor::of(&fixture.node);
     sign_in(&mut visitor, "vera").await;
     provider.stop();
-    let mut restarted = world.node;
+    let mut restarted = fixture.node;
     restart(&mut restarted).await;
     let cookie = visitor.cookie;
     let mut visitor = Visitor::of(&restarted);
@@ -124,9 +124,9 @@ async fn signing_out_ends_the_session_at_the_provider_and_those_of_its_links() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_group_that_has_a_role_nobody_is_signed_in_and_no_group_is_named() {
     let provider = Provider::start().await;
-    let world = provider.world().await;
+    let fixture = provider.fixture().await;
     for account in ["nobody", "no groups"] {
-        let mut visitor = Visitor::of(&world.node);
+        let mut visitor = Visitor::of(&fixture.node);
         let refused = sign_in(&mut visitor, account).await;
         assert_eq!(refused.status, 403, "{refused:?}");
         assert!(text(&refused).contains("oidc_no_role"), "{refused:?}");
@@ -135,7 +135,7 @@ async fn without_a_group_that_has_a_role_nobody_is_signed_in_and_no_group_is_nam
         }
         assert!(text(&refused).contains("Admin key"), "other ways are open");
         assert!(visitor.cookie.is_none() && !visitor.is_signed_in().await);
-        let entry = &audit(&world).await[0];
+        let entry = &audit(&fixture).await[0];
         assert_eq!(entry["action"], "single_sign_on.refuse");
         assert!(entry["actor"].as_str().unwrap().starts_with("oidc:no"), "{entry}");
     }
@@ -144,28 +144,28 @@ async fn without_a_group_that_has_a_role_nobody_is_signed_in_and_no_group_is_nam
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_groups_count_at_the_next_sign_in() {
     let mut provider = Provider::start().await;
-    let world = provider.world().await;
-    let mut visitor = Visitor::of(&world.node);
+    let fixture = provider.fixture().await;
+    let mut visitor = Visitor::of(&fixture.node);
     sign_in(&mut visitor, "vera").await;
     provider.set_claim("vera", "groups", json!("larder operators"));
     assert_eq!(role(&mut visitor).await, "viewer");
-    let mut visitor = Visitor::of(&world.node);
+    let mut visitor = Visitor::of(&fixture.node);
     sign_in(&mut visitor, "vera").await;
     assert_eq!(role(&mut visitor).await, "operator", "one group need not be in a list");
     provider.set_claim("vera", "groups", json!([]));
-    assert_eq!(sign_in(&mut Visitor::of(&world.node), "vera").await.status, 403);
+    assert_eq!(sign_in(&mut Visitor::of(&fixture.node), "vera").await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_taken_once_in_the_browser_that_began_and_within_ten_minutes() {
     let provider = Provider::start().await;
-    let world = provider.world_with("sign_in_failures_per_minute_max = 1000\n", "").await;
+    let fixture = provider.world_with("sign_in_failures_per_minute_max = 1000\n", "").await;
     let refused = async |visitor: &mut Visitor, target: &str| {
         let answer = visitor.get(target).await;
         assert!(answer.status == 403 && text(&answer).contains("oidc_unknown_sign_in"), "{answer:?}");
         assert!(visitor.cookie.is_none(), "{target}");
     };
-    let (mut one, mut other) = (Visitor::of(&world.node), Visitor::of(&world.node));
+    let (mut one, mut other) = (Visitor::of(&fixture.node), Visitor::of(&fixture.node));
     let url = begin(&mut one, "%2Fconsole").await;
     let back = Person::new().sign_in(&url, "vera").await;
     // Another browser, without and with a sign-in of its own.
@@ -178,7 +178,7 @@ async fn an_answer_is_taken_once_in_the_browser_that_began_and_within_ten_minute
     one.cookie = cookie;
     assert!(one.is_signed_in().await, "the session stays");
 
-    let mut visitor = Visitor::of(&world.node);
+    let mut visitor = Visitor::of(&fixture.node);
     let url = begin(&mut visitor, "%2Fconsole").await;
     let back = Person::new().sign_in(&url, "vera").await;
     let state = back.split("state=").nth(1).unwrap().split('&').next().unwrap();
@@ -207,25 +207,25 @@ async fn an_answer_is_taken_once_in_the_browser_that_began_and_within_ten_minute
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_leads_to_a_page_of_the_console_alone_and_begins_there_alone() {
     let provider = Provider::start().await;
-    let world = provider.world().await;
+    let fixture = provider.fixture().await;
     for next in
         ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2Fconsole%5C..", "%2Fconsole%2Fsign-in%2Foidc"]
     {
-        let mut visitor = Visitor::of(&world.node);
+        let mut visitor = Visitor::of(&fixture.node);
         let sent = visitor.get(&format!("/console/sign-in/oidc?next={next}")).await;
         let back = Person::new().sign_in(sent.header("location").unwrap(), "vera").await;
         let answer = visitor.get(&back).await;
         assert!(text(&answer).contains("content=\"0; url=/console\""), "{next}: {answer:?}");
     }
     // Another site cannot begin one in somebody's browser.
-    let mut visitor = Visitor::of(&world.node);
+    let mut visitor = Visitor::of(&fixture.node);
     let sent = visitor
         .send("GET", "/console/sign-in/oidc?next=%2Fconsole%2Fsyncs", "Sec-Fetch-Site: cross-site\r\n", "")
         .await;
     assert_eq!(sent.header("location"), Some("/console/sign-in?next=%2Fconsole%2Fsyncs"), "{sent:?}");
     assert_eq!(visitor.pending, None);
     // Without a provider there is no such page.
-    let plain = World::start().await;
+    let plain = Fixture::start().await;
     let mut visitor = Visitor::of(&plain.node);
     for path in ["/console/sign-in/oidc", "/console/sign-in/oidc/callback?code=a&state=b"] {
         let missing = visitor.get(path).await;
@@ -237,12 +237,12 @@ async fn a_sign_in_leads_to_a_page_of_the_console_alone_and_begins_there_alone()
 #[tokio::test(flavor = "multi_thread")]
 async fn another_publisher_takes_the_answer_and_one_person_ends_nobody_elses_sessions() {
     let provider = Provider::start().await;
-    let mut world = provider.world().await;
-    let mut visitor = Visitor::of(&world.node);
+    let mut fixture = provider.fixture().await;
+    let mut visitor = Visitor::of(&fixture.node);
     let url = begin(&mut visitor, "%2Fconsole").await;
     let back = Person::new().sign_in(&url, "vera").await;
     // Another process: it has nothing of the first one but the configuration and metadata.
-    restart(&mut world.node).await;
+    restart(&mut fixture.node).await;
     until("the publishing side", async || {
         let status = visitor.get("/console/sign-in").await.status;
         (status == 200).then_some(())
@@ -250,15 +250,15 @@ async fn another_publisher_takes_the_answer_and_one_person_ends_nobody_elses_ses
     .await;
     assert_eq!(visitor.get(&back).await.status, 200);
 
-    let mut other = Visitor::of(&world.node);
+    let mut other = Visitor::of(&fixture.node);
     sign_in(&mut other, "otto").await;
-    let mut last = Visitor::of(&world.node);
+    let mut last = Visitor::of(&fixture.node);
     for _ in 0..larder::metadata::SESSIONS_OF_KEY_MAX {
-        last = Visitor::of(&world.node);
+        last = Visitor::of(&fixture.node);
         sign_in(&mut last, "vera").await;
     }
     assert!(last.is_signed_in().await && other.is_signed_in().await && !visitor.is_signed_in().await);
-    change_metadata(&world, "update sessions set expires_at = created_at").await;
+    change_metadata(&fixture, "update sessions set expires_at = created_at").await;
     wait_until("the end of sessions", async || !last.is_signed_in().await).await;
 }
 
@@ -270,8 +270,8 @@ async fn restart(node: &mut Node) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_signs_in_at_another_site_and_lands_on_its_page() {
     let provider = Provider::start().await;
-    let world = provider.world_with("", "name = \"Example\"\n").await;
-    let origin = format!("http://{}", world.node.server().admin_address());
+    let fixture = provider.world_with("", "name = \"Example\"\n").await;
+    let origin = format!("http://{}", fixture.node.server().admin_address());
     let browser = Browser::start().await;
     browser.open(&format!("{origin}/console/syncs")).await;
     arrived(&browser, "/console/sign-in?next=%2Fconsole%2Fsyncs").await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    admin::world::{SECTIONS, World, with_admin_listen},
+    admin::fixture::{Fixture, SECTIONS, with_admin_listen},
     console::visitor::Visitor,
     support::{
         http::{Answer, soon},
@@ -121,7 +121,7 @@ impl Provider {
     }
 
     /// A node whose console is at a free port of 127.0.0.1, with further lines of `[admin.oidc]`.
-    pub(super) async fn world_with(&self, server: &str, lines: &str) -> World {
+    pub(super) async fn world_with(&self, server: &str, lines: &str) -> Fixture {
         let directory = TempDir::new().unwrap();
         let warehouse = Warehouse::sqlite(directory.path());
         warehouse.execute("create table people (id integer primary key, name text)").await;
@@ -129,10 +129,10 @@ impl Provider {
         let sections = format!("{SECTIONS}{}", self.section(&format!("http://{address}"), lines));
         let node = Node::start(directory, warehouse, &sections).await;
         let listen = format!("admin_listen = \"{address}\"\n{server}");
-        World::of(with_admin_listen(node, &listen).await).await
+        Fixture::of(with_admin_listen(node, &listen).await).await
     }
 
-    pub(super) async fn world(&self) -> World {
+    pub(super) async fn fixture(&self) -> Fixture {
         self.world_with("", "").await
     }
 }

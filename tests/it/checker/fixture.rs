@@ -15,7 +15,7 @@ use crate::support::{
 const TABLE: &str = "create table people (id text, email text, team integer, tags json, note integer);";
 
 /// A deployment of one node, whose server runs.
-pub(super) struct World {
+pub(super) struct Fixture {
     deployment: Deployment,
     node: NodeDirectory,
     server: Option<Process>,
@@ -51,7 +51,7 @@ fn quoted(text: Option<&String>) -> String {
     text.map_or_else(|| "null".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
 }
 
-impl World {
+impl Fixture {
     pub(super) async fn start(settings: &Settings) -> Self {
         let deployment = Deployment::new();
         deployment.execute("warehouse.db", TABLE).await;

@@ -18,7 +18,7 @@ pub(crate) const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\ntabl
     indexes = { id = \"id\", email = \"no_such_column\" }\nfields = { a = \"neither\" }\n";
 
 /// A node whose first admin key is an admin's.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) node: Node,
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn with_admin_listen(mut node: Node, lines: &str) -> Node {
     node
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn start() -> Self {
         Self::start_with("").await
     }
@@ -62,12 +62,12 @@ impl World {
 
     /// With `node`.
     pub(crate) async fn of(node: Node) -> Self {
-        let world = Self { node };
+        let fixture = Self { node };
         until("the first admin key", async || {
-            (world.get("/admin/v1/whoami").await["role"] == "admin").then_some(())
+            (fixture.get("/admin/v1/whoami").await["role"] == "admin").then_some(())
         })
         .await;
-        world
+        fixture
     }
 
     /// Sends a request with the first admin key.

@@ -99,7 +99,7 @@ const SYNCS: &str = r#"
 "#;
 
 /// A running server and its keys.
-pub(super) struct World {
+pub(super) struct Fixture {
     pub(super) address: SocketAddr,
     /// Opens every collection.
     pub(super) key: String,
@@ -111,7 +111,7 @@ pub(super) struct World {
     _node: NodeDirectory,
 }
 
-impl World {
+impl Fixture {
     /// Syncs everything, then starts the server and waits until it is ready.
     pub(super) async fn start() -> Self {
         let node = NodeDirectory::new(&format!("{}{PROFILES}{}", customers(), stories()), SYNCS).await;

@@ -15,15 +15,15 @@ use crate::support::{
 const POLL: &str = "100ms";
 
 /// See the module.
-pub(super) struct World {
+pub(super) struct Fixture {
     pub(super) deployment: Deployment,
     pub(super) bucket: String,
     pub(super) warehouse: Database,
     pub(super) books: Database,
 }
 
-impl World {
-    /// A world whose warehouse has `rows` people, each with the note `0`. Metadata is migrated.
+impl Fixture {
+    /// A fixture whose warehouse has `rows` people, each with the note `0`. Metadata is migrated.
     pub(super) async fn new(rows: u32) -> Self {
         let (warehouse, books) = (Postgres::database().await, Postgres::database().await);
         warehouse
@@ -32,9 +32,9 @@ impl World {
                  insert into people select at, 0 from generate_series(1, {rows}) as at"
             ))
             .await;
-        let world = Self { deployment: Deployment::new(), bucket: S3::bucket().await, warehouse, books };
-        world.publisher("migrating", S3::server().await.address(), "manual").output(&["migrate"]).await;
-        world
+        let fixture = Self { deployment: Deployment::new(), bucket: S3::bucket().await, warehouse, books };
+        fixture.publisher("migrating", S3::server().await.address(), "manual").output(&["migrate"]).await;
+        fixture
     }
 
     /// Where the store is, without a proxy.

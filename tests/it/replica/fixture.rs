@@ -168,7 +168,7 @@ impl Target for Shelf {
 }
 
 /// A store and who publishes into it.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) faulty: Arc<FaultyStore>,
     /// What is behind the faults.
     pub(crate) objects: Arc<dyn ObjectStore>,
@@ -183,7 +183,7 @@ pub(crate) struct World {
     revision: u64,
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn in_memory() -> Self {
         let root = tempfile::tempdir().unwrap();
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
@@ -394,8 +394,8 @@ impl Node {
     }
 
     /// Waits until it serves what the publisher announced last.
-    pub(crate) async fn caught_up(&self, world: &World) -> NodeStatus {
-        let newest = world.catalog.newest(None).await.unwrap().unwrap();
+    pub(crate) async fn caught_up(&self, fixture: &Fixture) -> NodeStatus {
+        let newest = fixture.catalog.newest(None).await.unwrap().unwrap();
         self.until("caught up", |applied| {
             applied.catalog == newest.n
                 && newest.collections.iter().all(|(name, entry)| {
