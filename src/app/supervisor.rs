@@ -2,7 +2,7 @@
 //!
 //! A node cannot do without a critical task: when one ends, readiness fails at once, and the process
 //! drains and ends. A restartable task is started again, with backoff; its problem is in the node's status
-//! until the task has run for a while. A task that returns before it is told to stop has failed like one
+//! until the task has run for a while. A task that returns before it is asked to stop has failed like one
 //! that panics. Where a panic happened, the process's panic hook logs.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
@@ -45,7 +45,7 @@ impl Default for Supervision {
 pub enum TaskFault {
     /// It panics.
     Panic,
-    /// It returns before it is told to stop.
+    /// It returns before it is asked to stop.
     Return,
 }
 

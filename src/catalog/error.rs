@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_object_failing_store_and_failing_machine_are_told_apart() {
+    fn missing_object_failing_store_and_failing_machine_are_distinguished() {
         let of = |error: store::Error| {
             let error = Error::from(error);
             (error.is_missing(), error.is_local(), error.is_of_object())

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_no_database_and_a_path_that_is_no_file_are_told_apart() {
+    async fn a_file_that_is_no_database_and_a_path_that_is_no_file_are_distinguished() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("metadata.db");
         fs::write(&path, "this is not a database, and long enough to be looked at as one".repeat(20))

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_that_the_sql_lacks_are_told() {
+    fn parts_that_the_sql_lacks_are_reported() {
         for (query, expected) in [
             ("{}", None),
             (r#"{"pivots":[],"dynamic_fields":"","row_total":""}"#, None),

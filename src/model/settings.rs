@@ -163,7 +163,7 @@ fn origin(section: &Section<'_>, source: Option<&Source>, known: &Known<'_>) -> 
             columns: columns.clone().flatten(),
         }),
         "dbt" => Origin::Dbt(dbt_model(item, known, !section.has("primary_key"))?),
-        "look" => Origin::Look(look(item, known)?),
+        "look" => Origin::Look(read_look(item, known)?),
         _ => Origin::Sigma(element(item, known)?),
     };
     let check = |source: &Source| match &origin {
@@ -212,8 +212,8 @@ fn dbt_model(item: &Item<'_>, known: &Known<'_>, infers_key: bool) -> Option<Dbt
     Some(DbtModel { project: from?, selector: selector?, infers_key })
 }
 
-/// `look = 42` or `look = { from = "main", id = 42 }`.
-fn look(item: &Item<'_>, known: &Known<'_>) -> Option<Look> {
+/// Reads `look = 42` or `look = { from = "main", id = 42 }`.
+fn read_look(item: &Item<'_>, known: &Known<'_>) -> Option<Look> {
     let id = |item: &Item<'_>| item.count(1..=i64::MAX as u64);
     let (from, id) = if let Value::Table(_) = item.node.value {
         let section = item.section()?;

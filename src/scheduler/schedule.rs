@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedules_are_told_in_words() {
+    fn schedules_are_reported_in_words() {
         let every = |seconds| Schedule::Every(Duration::from_secs(seconds)).to_string();
         assert_eq!((every(300), every(1)), ("every 5 minutes".to_owned(), "every 1 second".to_owned()));
         assert_eq!(every(90_061), "every 1 day 1 hour 1 minute 1 second");

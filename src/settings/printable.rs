@@ -37,7 +37,7 @@ impl Printable {
     }
 
     /// The string of `key` as [`Printable::show`] gives it, but with a variable in place of each mask, whose name
-    /// `name` makes. It is told whether the secret is the password of a URL.
+    /// `name` makes. Its argument is whether the secret is the password of a URL.
     pub(crate) fn with_variables<'a>(
         &self,
         key: &str,

@@ -5,7 +5,7 @@
 pub(crate) const ENCODE_HINT: &str = "percent-encode these characters in user, password and the other parts: % as %25, \
                                       / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, & as %26, a space as %20";
 
-/// Why the parts of `url` cannot be told apart, as the end of a sentence; holds no part of the URL. `None` when they can.
+/// Why the parts of `url` are ambiguous, as the end of a sentence; holds no part of the URL. `None` when they can.
 pub(crate) fn find_unencoded(url: &str) -> Option<&'static str> {
     let (_, rest) = url.split_once("://")?;
     if rest.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {

@@ -250,9 +250,8 @@ pub(super) fn of_database(meaning: Meaning, words: String) -> Error {
                 "grant SELECT on it (and USAGE on its schema) to the source's user"
             })
         }
-        Meaning::ReadOnly => {
-            query_failed(ErrorKind::Invalid, words).with_hint("a model only reads: take the write out of it")
-        }
+        Meaning::ReadOnly => query_failed(ErrorKind::Invalid, words)
+            .with_hint("a model only reads: remove the statement that writes"),
         Meaning::Statement => query_failed(ErrorKind::Invalid, words),
         Meaning::Damaged => Error::new(cause::DAMAGED, format!("stored data is damaged: {words}"))
             .with_hint("check the database, and restore a backup if need be"),

@@ -335,7 +335,7 @@ async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
     {
         assert_eq!(share(node.record("person", "id", id).await), expected, "{id}");
     }
-    // No value of a row is told.
+    // No value of a row is reported.
     let runs = larder(node.directory.path(), &["runs", &ended.record.id.to_string()]);
     assert!(runs.stdout.contains("division_by_zero") && runs.stdout.contains("share"), "{runs:?}");
     assert!(!runs.text().contains("there"), "{runs:?}");
@@ -370,8 +370,8 @@ async fn templates_that_do_not_parse_stop_every_command() {
     for command in
         [&["serve"][..], &["check"], &["check", "--connect"], &["preview", "person"], &["sync", "person"]]
     {
-        let told = larder(directory.path(), command);
-        assert_eq!((told.code, told.stdout.as_str()), (Some(2), ""), "{command:?}: {told:?}");
+        let reported = larder(directory.path(), command);
+        assert_eq!((reported.code, reported.stdout.as_str()), (Some(2), ""), "{command:?}: {reported:?}");
         for (line, key, fault) in [
             (
                 1,
@@ -385,10 +385,10 @@ async fn templates_that_do_not_parse_stop_every_command() {
         ] {
             let (place, line) = (format!("larder.toml:{}:", first + line), line);
             let key = format!("syncs.person.fields.{key}: {fault}");
-            let found = told.stderr.lines().any(|told| told.starts_with(&place));
-            assert!(found && told.stderr.contains(&key), "line {line}, {key}:\n{}", told.stderr);
+            let found = reported.stderr.lines().any(|reported| reported.starts_with(&place));
+            assert!(found && reported.stderr.contains(&key), "line {line}, {key}:\n{}", reported.stderr);
         }
-        assert!(!told.stderr.contains("fields.good"), "{}", told.stderr);
+        assert!(!reported.stderr.contains("fields.good"), "{}", reported.stderr);
     }
     assert!(!directory.path().join("data").exists(), "a faulty configuration leaves no trace");
 }

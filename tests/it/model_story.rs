@@ -236,7 +236,7 @@ fn wrong_models() -> Vec<(Model, &'static str, &'static str, i32)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_models_are_told_with_what_to_do() {
+async fn wrong_models_are_reported_with_what_to_do() {
     let (directory, database) = directory().await;
     let models = wrong_models();
     let text = configuration(&database, models.iter().map(|(model, ..)| model));
@@ -250,10 +250,10 @@ async fn wrong_models_are_told_with_what_to_do() {
         // A division shows when rows are read only.
         if *name != "division" {
             let failed = format!("FAIL  sync {name}: ");
-            let told =
+            let reported =
                 checked.stdout.split_once(&failed).unwrap_or_else(|| panic!("no {failed}: {checked:?}"));
-            let told = told.1.split("  sync ").next().unwrap();
-            assert!(told.contains(part), "{name}: {told}");
+            let reported = reported.1.split("  sync ").next().unwrap();
+            assert!(reported.contains(part), "{name}: {reported}");
         }
         let shown = larder(directory.path(), &["preview", name]);
         assert!(
@@ -330,10 +330,10 @@ async fn what_a_file_alone_shows_needs_no_connection() {
         fs::write(directory.path().join("larder.toml"), &text).unwrap();
         for command in [&["check"][..], &["check", "--connect"], &["preview", "person"], &["sync", "person"]]
         {
-            let told = larder(directory.path(), command);
-            assert_eq!((told.code, told.stdout.as_str()), (Some(2), ""), "{text}: {told:?}");
+            let reported = larder(directory.path(), command);
+            assert_eq!((reported.code, reported.stdout.as_str()), (Some(2), ""), "{text}: {reported:?}");
             for part in parts {
-                assert!(told.stderr.contains(part), "{part} is not in {}", told.stderr);
+                assert!(reported.stderr.contains(part), "{part} is not in {}", reported.stderr);
             }
         }
     }

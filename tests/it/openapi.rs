@@ -101,9 +101,10 @@ async fn server_answers_as_its_description_says() {
     server.collections.load("large", 3, serving, &[("12345", None, &large), ("0", None, r#"{"a":1}"#)]);
     let url = format!("http://{}/openapi.json", server.public);
     // All of them: without a choice it leaves out the one that it has the description from.
-    let told = fuzz("schemathesis.toml", server.all.expose(), &[&url, "--include-path-regex", "^/"]).await;
+    let reported =
+        fuzz("schemathesis.toml", server.all.expose(), &[&url, "--include-path-regex", "^/"]).await;
     let operations = format!("Tested: {}\n", operations());
-    assert!(told.contains(&operations), "not {operations}{told}");
+    assert!(reported.contains(&operations), "not {operations}{reported}");
     asked_everything(&server).await;
 }
 
@@ -126,9 +127,12 @@ pub(crate) async fn fuzz(settings: &str, key: &str, arguments: &[&str]) -> Strin
     command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
     let mut run = Run(command.spawn().unwrap());
     let ended = tokio::time::timeout(RUN_MAX, run.ended()).await;
-    let (told, failed) = (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap());
-    assert!(ended.is_ok_and(|is_good| is_good), "failed, or not done within {RUN_MAX:?}\n{told}\n{failed}");
-    told
+    let (reported, failed) = (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap());
+    assert!(
+        ended.is_ok_and(|is_good| is_good),
+        "failed, or not done within {RUN_MAX:?}\n{reported}\n{failed}"
+    );
+    reported
 }
 
 /// How many operations the description has.

@@ -305,8 +305,8 @@ async fn request_with_an_uncertain_end_is_refused() {
         client.send(head + body).await;
         let answer = client.answer().await;
         // hyper refuses without a body.
-        let told = if status == 200 || answer.body.is_empty() { String::new() } else { answer.code() };
-        assert_eq!((answer.status, told.as_str()), (status, code), "{lines} {body}");
+        let reported = if status == 200 || answer.body.is_empty() { String::new() } else { answer.code() };
+        assert_eq!((answer.status, reported.as_str()), (status, code), "{lines} {body}");
         assert_eq!(answer.header("connection"), if is_kept { None } else { Some("close") }, "{lines} {body}");
         if is_kept {
             assert_eq!(client.ask("GET", "/livez", "").await.status, 200, "{lines} {body}");

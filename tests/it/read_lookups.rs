@@ -153,7 +153,7 @@ async fn a_caller_that_is_refused_need_not_send_its_body() {
 }
 
 #[tokio::test]
-async fn data_older_than_asked_is_told_apart_from_a_miss() {
+async fn data_older_than_asked_is_distinguished_from_a_miss() {
     let server = Server::start();
     let empty = ServingSettings { on_miss: OnMiss::Empty, ..ServingSettings::default() };
     server.collections.load("empty", 1, empty, &[("1", None, "{\"a\":1}")]);

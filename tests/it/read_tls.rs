@@ -227,7 +227,7 @@ async fn a_handshake_may_still_be_made_as_the_listener_ends() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_told_apart() {
+fn files_that_cannot_be_used_are_distinguished() {
     let (place, _) = Place::new();
     let good = place.settings();
     let fault = |settings: &Settings| Tls::load(settings).err().unwrap().to_string();

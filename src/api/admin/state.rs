@@ -27,7 +27,7 @@ pub struct AdminState {
     pub access: Arc<Access>,
     /// What is configured.
     pub configured: Configured,
-    /// What watchers are told.
+    /// The events that watchers receive.
     pub events: EventFeed,
     /// Requested operations.
     pub operations: Operations,

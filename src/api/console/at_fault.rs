@@ -1,6 +1,6 @@
 //! At which field of a form it is shown that a source has refused what the form asks for.
 
-use super::draft::Asked;
+use super::draft::DraftRequest;
 use crate::console::{Fields, entry::KEPT};
 
 // Fields that may be at fault, those that say more first.
@@ -12,12 +12,12 @@ const FILE: &[&str] = &["path", "credentials_file", "private_key_file"];
 const QUERY: &[&str] = &["sql", "table"];
 
 /// The field at which a refusal with this code is shown; `None` if no field that is filled in is the cause.
-pub(super) fn field_at_fault(code: &str, fields: &Fields, asked: Asked) -> Option<&'static str> {
-    let candidates: &[&str] = match (asked, code) {
-        (Asked::Key, "source_unknown_column") => &["primary_key"],
-        (Asked::Rows, "source_unknown_column") => &["sql", "columns", "table"],
+pub(super) fn field_at_fault(code: &str, fields: &Fields, requested: DraftRequest) -> Option<&'static str> {
+    let candidates: &[&str] = match (requested, code) {
+        (DraftRequest::Key, "source_unknown_column") => &["primary_key"],
+        (DraftRequest::Rows, "source_unknown_column") => &["sql", "columns", "table"],
         (
-            Asked::Rows | Asked::Key,
+            DraftRequest::Rows | DraftRequest::Key,
             "source_unknown_table"
             | "source_syntax_error"
             | "source_permission_denied"
@@ -30,13 +30,13 @@ pub(super) fn field_at_fault(code: &str, fields: &Fields, asked: Asked) -> Optio
             | "source_no_columns"
             | "source_duplicate_column",
         ) => QUERY,
-        (Asked::Connection, "source_wrong_password" | "source_login_refused") => CREDENTIALS,
+        (DraftRequest::Connection, "source_wrong_password" | "source_login_refused") => CREDENTIALS,
         (
-            Asked::Connection,
+            DraftRequest::Connection,
             "source_host_unknown" | "source_unreachable" | "source_connect_timeout" | "source_tls_refused",
         ) => ADDRESS,
-        (Asked::Connection, "source_unknown_database") => DATABASE,
-        (Asked::Connection, "source_file_missing" | "source_file_unreadable") => FILE,
+        (DraftRequest::Connection, "source_unknown_database") => DATABASE,
+        (DraftRequest::Connection, "source_file_missing" | "source_file_unreadable") => FILE,
         _ => &[],
     };
     let is_filled = |field: &&&str| !fields.text(field).is_empty() || fields.has(KEPT, field);
@@ -52,17 +52,17 @@ mod tests {
         let model = Fields::preset(&[("table", "t"), ("sql", ""), ("primary_key", "id")]);
         let postgres = Fields::preset(&[("url", ""), (KEPT, "url")]);
         let snowflake = Fields::preset(&[("account", "a"), ("password", ""), ("private_key_file", "k.p8")]);
-        for (code, fields, asked, expected) in [
-            ("source_unknown_column", &model, Asked::Key, Some("primary_key")),
-            ("source_unknown_column", &model, Asked::Rows, Some("table")),
-            ("source_unknown_table", &model, Asked::Key, Some("table")),
-            ("source_unreachable", &model, Asked::Rows, None),
-            ("source_wrong_password", &postgres, Asked::Connection, Some("url")),
-            ("source_wrong_password", &snowflake, Asked::Connection, Some("private_key_file")),
-            ("source_unreachable", &snowflake, Asked::Connection, Some("account")),
-            ("source_unknown_database", &snowflake, Asked::Connection, None),
+        for (code, fields, requested, expected) in [
+            ("source_unknown_column", &model, DraftRequest::Key, Some("primary_key")),
+            ("source_unknown_column", &model, DraftRequest::Rows, Some("table")),
+            ("source_unknown_table", &model, DraftRequest::Key, Some("table")),
+            ("source_unreachable", &model, DraftRequest::Rows, None),
+            ("source_wrong_password", &postgres, DraftRequest::Connection, Some("url")),
+            ("source_wrong_password", &snowflake, DraftRequest::Connection, Some("private_key_file")),
+            ("source_unreachable", &snowflake, DraftRequest::Connection, Some("account")),
+            ("source_unknown_database", &snowflake, DraftRequest::Connection, None),
         ] {
-            assert_eq!(field_at_fault(code, fields, asked), expected, "{code}");
+            assert_eq!(field_at_fault(code, fields, requested), expected, "{code}");
         }
     }
 }

@@ -21,12 +21,12 @@ const COLUMNS_WAIT: Duration = Duration::from_secs(3);
 pub(super) const SAVED_WAIT: Duration = Duration::from_secs(5);
 /// Columns that a message names.
 const COLUMNS_NAMED_MAX: usize = 20;
-/// How long it waits for them when somebody has asked for them: less than a request may take.
+/// How long it waits for them when somebody has requested them: less than a request may take.
 const COLUMNS_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// What a form asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum DraftRequest {
     /// Of a sync: the record of a row, and the next times.
     Preview,
     /// Of a model: the tables of its source.
@@ -39,7 +39,7 @@ pub(super) enum Asked {
     Connection,
 }
 
-impl Asked {
+impl DraftRequest {
     /// What the button of this value asks for.
     pub(super) fn of(act: &str, section: StoredSection) -> Option<Self> {
         match (section, act) {
@@ -68,20 +68,20 @@ pub(super) async fn add(
     state: &AdminState,
     grant: &Grant,
     entry: &StoredName,
-    asked: Asked,
+    requested: DraftRequest,
     shown: &mut Shown,
 ) {
     let holder = grant.session.as_ref().unwrap_or(&grant.id);
     let _turn = state.samples.turn(holder).await;
-    let added = match asked {
-        Asked::Preview => preview(state, entry, shown).await,
-        Asked::Tables => tables(state, shown).await,
-        Asked::Rows => rows(state, entry, shown).await,
-        Asked::Key => key(state, entry, shown).await,
-        Asked::Connection => connection(state, entry, shown).await,
+    let added = match requested {
+        DraftRequest::Preview => preview(state, entry, shown).await,
+        DraftRequest::Tables => tables(state, shown).await,
+        DraftRequest::Rows => rows(state, entry, shown).await,
+        DraftRequest::Key => key(state, entry, shown).await,
+        DraftRequest::Connection => connection(state, entry, shown).await,
     };
     if let Err(error) = added {
-        refuse_at(field_at_fault(error.code().code, &shown.fields, asked), &error, shown);
+        refuse_at(field_at_fault(error.code().code, &shown.fields, requested), &error, shown);
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn add(
 pub(super) async fn try_out(state: &AdminState, grant: &Grant, entry: &StoredName, shown: &mut Shown) {
     match entry.section {
         StoredSection::Sources => {}
-        StoredSection::Syncs => add(state, grant, entry, Asked::Preview, shown).await,
+        StoredSection::Syncs => add(state, grant, entry, DraftRequest::Preview, shown).await,
         StoredSection::Models => {
             let holder = grant.session.as_ref().unwrap_or(&grant.id);
             let _turn = state.samples.turn(holder).await;
@@ -102,7 +102,8 @@ pub(super) async fn try_out(state: &AdminState, grant: &Grant, entry: &StoredNam
             if let Err(error) = read.unwrap_or_else(|_| Err(unanswered())) {
                 let is_of_key = error.code() == codes::INVALID_INPUT;
                 let field = is_of_key.then_some("primary_key");
-                let field = field.or_else(|| field_at_fault(error.code().code, &shown.fields, Asked::Rows));
+                let field =
+                    field.or_else(|| field_at_fault(error.code().code, &shown.fields, DraftRequest::Rows));
                 refuse_at(field, &error, shown);
             }
         }

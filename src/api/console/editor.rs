@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     answer::{Refused, see},
     collections::refusal,
-    draft::{self, Asked},
+    draft::{self, DraftRequest},
     entries::{DELETED, entry, expected, section},
     form::{Parameters, Sent},
 };
@@ -33,7 +33,7 @@ use crate::{
 /// The fault of the name of a new entry that another one has.
 const IS_TAKEN: &str = "is taken already; choose another name";
 
-/// What a page shows of a form that was refused, checked or asked for something, or before it was sent.
+/// What a page shows of a form that was refused or checked, or that requested something, or before it was sent.
 #[derive(Default)]
 pub(super) struct Shown {
     pub(super) fields: Fields,
@@ -44,12 +44,12 @@ pub(super) struct Shown {
     newest: Option<StoredView>,
     refusal: Option<Error>,
     pub(super) beside: Beside,
-    /// The status of the refusal of what the form has asked for.
+    /// The status of the refusal of what the form has requested.
     beside_status: Option<StatusCode>,
 }
 
 impl Shown {
-    /// Notes why the source did not give what the form has asked for.
+    /// Notes why the source did not give what the form has requested.
     pub(super) fn refuse(&mut self, error: &Error) {
         self.beside.refusal = Some(refusal(error));
         self.beside_status = Some(error.code().status);
@@ -170,7 +170,7 @@ pub(super) async fn create(
         Ok(name) => return save(&state, &caller, name, true, Expected::Absent, sent).await,
         Err(error) => error.message().into_owned(),
     };
-    // Every other fault is told with it.
+    // Every other fault is reported with it.
     let mut shown = Shown { fields: sent.fields, ..Shown::default() };
     shown.faults.add(NAME, fault);
     let drafted = draft::drafted(&state, section, None);
@@ -232,12 +232,12 @@ async fn answer(
         None if !pick.is_empty() => "rows",
         None => sent.fields.text("act"),
     };
-    let asked = Asked::of(act, section);
-    if asked.is_none() && change.is_empty() {
+    let requested = DraftRequest::of(act, section);
+    if requested.is_none() && change.is_empty() {
         return Err(sent);
     }
     let mut shown = Shown { fields: sent.fields, ..Shown::default() };
-    if let Some(asked) = asked {
+    if let Some(requested) = requested {
         if let Some(row) = row {
             shown.fields = shown.fields.with(ROW, row);
         }
@@ -245,7 +245,7 @@ async fn answer(
             shown.fields = shown.fields.with("table", &pick).with("sql", "");
         }
         let name = draft::drafted(state, section, name.cloned());
-        draft::add(state, grant, &name, asked, &mut shown).await;
+        draft::add(state, grant, &name, requested, &mut shown).await;
     } else {
         draft::add_columns(state, grant, change == "columns", &mut shown).await;
         shown.fields = entry_form::change(&shown.fields, &change, &shown.beside.columns);

@@ -23,7 +23,7 @@ use crate::{
     },
     console::{
         Done, STATE,
-        entry::{EntriesPage, EntryPage, Looked, PreviewedModel, entry_path, section_path},
+        entry::{EntriesPage, EntryPage, PreviewedModel, SourceAnswer, entry_path, section_path},
     },
     domain::{StoredName, StoredSection},
 };
@@ -68,7 +68,7 @@ pub(super) async fn list(
 /// What a page shows beside its entry.
 #[derive(Default)]
 struct Shown {
-    looked: Option<Looked>,
+    source_answer: Option<SourceAnswer>,
     refusal: Option<Error>,
     /// Why a model or sync that was just saved does not work.
     unread: Option<Error>,
@@ -85,8 +85,8 @@ pub(super) async fn show(
     let name = entry(&section_name, &name)?;
     let mut shown = Shown { done: parameters.done(), ..Shown::default() };
     if name.section == StoredSection::Sources {
-        match look(&state, &name, &parameters).await {
-            Ok(looked) => shown.looked = looked,
+        match query_source(&state, &name, &parameters).await {
+            Ok(source_answer) => shown.source_answer = source_answer,
             Err(error) => shown.refusal = Some(error.into()),
         }
     }
@@ -113,23 +113,23 @@ async fn try_saved(state: &AdminState, name: &StoredName) -> Result<(), Error> {
     tokio::time::timeout(draft::SAVED_WAIT, read).await.unwrap_or(Ok(()))
 }
 
-async fn look(
+async fn query_source(
     state: &AdminState,
     name: &StoredName,
     parameters: &Parameters,
-) -> Result<Option<Looked>, admin::Error> {
+) -> Result<Option<SourceAnswer>, admin::Error> {
     let sources = state.configured.read().sources.clone();
-    Ok(match (parameters.get("look"), parameters.get("table")) {
+    Ok(match (parameters.get("show"), parameters.get("table")) {
         (Some("tables"), _) => {
             let contains = parameters.get("contains").unwrap_or_default().to_owned();
             let mut names = sources.tables(&name.name, &contains).await?;
             names.sort();
-            Some(Looked::Tables { contains, names })
+            Some(SourceAnswer::Tables { contains, names })
         }
         (Some("columns"), Some(table)) => {
             let query = admin::Query::Table { name: table.to_owned(), columns: None };
             let columns = sources.columns(&name.name, &query).await?;
-            Some(Looked::Columns { table: table.to_owned(), columns })
+            Some(SourceAnswer::Columns { table: table.to_owned(), columns })
         }
         _ => None,
     })
@@ -154,7 +154,7 @@ async fn render(
         entry: &entry,
         users: &users(&configuration, name),
         versions: &versions,
-        looked: shown.looked,
+        source_answer: shown.source_answer,
         refusal: shown.refusal.as_ref().map(refusal),
         unread: shown.unread.as_ref().map(refusal),
         done: shown.done,
@@ -187,7 +187,7 @@ pub(super) async fn check(
     }
     let sources = state.configured.read().sources.clone();
     let shown = match sources.check(&name.name).await {
-        Ok(checked) => Shown { looked: Some(Looked::Checked(checked)), ..Shown::default() },
+        Ok(checked) => Shown { source_answer: Some(SourceAnswer::Checked(checked)), ..Shown::default() },
         Err(error) => Shown { refusal: Some(error.into()), ..Shown::default() },
     };
     render(&state, &grant, &name, shown).await

@@ -118,7 +118,7 @@ async fn look_up_body(
 ) -> RecordAnswer {
     let bytes_max = if admitted.is_batch { batch::BODY_BYTES_MAX } else { body::BODY_BYTES_MAX };
     let read = body::collect(&mut unread.body, bytes_max, state.inner().limits.body_timeout).await;
-    // A body that says its size is too large is not read, so that the client was not told to send it.
+    // A body that says its size is too large is not read, so that no client is asked to send it.
     unread.is_held_back &= matches!(&read, Err(error) if error.code() == Code::BodyTooLarge);
     let body = match read {
         Ok(body) => body,

@@ -39,7 +39,7 @@ fn a_provider_is_read_with_its_defaults_and_its_secret_is_never_printed() {
 }
 
 #[test]
-fn all_faults_of_a_provider_are_told_at_once() {
+fn all_faults_of_a_provider_are_reported_at_once() {
     assert_faults(
         "[admin.oidc]\nname = \"a b\"\nissur = \"https://a\"\n",
         &[

@@ -20,7 +20,7 @@ pub use self::{
     inputs::{KEPT, NAME, TYPE},
     list::EntriesPage,
     page::EntryPage,
-    source::{Looked, PreviewedModel},
+    source::{PreviewedModel, SourceAnswer},
 };
 use super::{form::Fields, words::segment};
 use crate::domain::{Column, StoredName, StoredSection};

@@ -15,7 +15,7 @@ use super::{
     entry_path,
     list::{managed_by, title},
     new_path, section_path,
-    source::Looked,
+    source::SourceAnswer,
     toml,
 };
 use crate::{
@@ -36,8 +36,8 @@ pub struct EntryPage<'a> {
     pub users: &'a [StoredName],
     /// Its versions, newest first.
     pub versions: &'a [StoredView],
-    /// What was looked up in a source.
-    pub looked: Option<Looked>,
+    /// The answer of a source.
+    pub source_answer: Option<SourceAnswer>,
     /// Why a form was refused.
     pub refusal: Option<Refusal>,
     /// Why a model or sync that was just saved does not work.

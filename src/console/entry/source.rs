@@ -20,9 +20,9 @@ use crate::{
 /// Tables that are listed: more are narrowed by a part of the name.
 pub(super) const TABLES_SHOWN_MAX: usize = 200;
 
-/// What was looked up in a source.
+/// The answer of a source.
 #[derive(Debug)]
-pub enum Looked {
+pub enum SourceAnswer {
     /// It was asked whether it answers.
     Checked(SourceCheck),
     /// Its tables, those whose names contain a text.
@@ -45,8 +45,8 @@ impl EntryPage<'_> {
     /// The forms that ask a source, and its last answer.
     pub(super) fn source(&self) -> Markup {
         let path = entry_path(self.name);
-        let contains = match &self.looked {
-            Some(Looked::Tables { contains, .. }) => contains,
+        let contains = match &self.source_answer {
+            Some(SourceAnswer::Tables { contains, .. }) => contains,
             _ => "",
         };
         html! {
@@ -57,23 +57,23 @@ impl EntryPage<'_> {
             form class="row" method="get" action=(path) {
                 label for="contains" { "Part of a name" }
                 input id="contains" name="contains" value=(contains) autocomplete="off" spellcheck="false";
-                input type="hidden" name="look" value="tables";
+                input type="hidden" name="show" value="tables";
                 button { "List tables" }
             }
-            @if let Some(looked) = &self.looked { (self.looked(looked, &path)) }
+            @if let Some(source_answer) = &self.source_answer { (self.show_answer(source_answer, &path)) }
         }
     }
 
-    fn looked(&self, looked: &Looked, path: &str) -> Markup {
-        match looked {
-            Looked::Checked(checked) => connection_words(checked),
-            Looked::Tables { names, .. } => html! {
+    fn show_answer(&self, source_answer: &SourceAnswer, path: &str) -> Markup {
+        match source_answer {
+            SourceAnswer::Checked(checked) => connection_words(checked),
+            SourceAnswer::Tables { names, .. } => html! {
                 p { (counted(names.len(), "table")) @if names.len() > TABLES_SHOWN_MAX { "; the first " (TABLES_SHOWN_MAX) ":" } }
                 ul { @for name in names.iter().take(TABLES_SHOWN_MAX) {
-                    li { a href=(link(path, &[("look", "columns"), ("table", name)])) { (name) } }
+                    li { a href=(link(path, &[("show", "columns"), ("table", name)])) { (name) } }
                 } }
             },
-            Looked::Columns { table: name, columns } => {
+            SourceAnswer::Columns { table: name, columns } => {
                 let rows = html! { @for column in columns { tr { th scope="row" { (column.name) } td { (column.type_name) } } } };
                 let new =
                     link(&new_path(StoredSection::Models), &[("source", &self.name.name), ("table", name)]);

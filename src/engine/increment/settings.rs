@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deleted_rows_are_told_by_their_values() {
+    fn deleted_rows_are_known_by_their_values() {
         let any = DeletedRows { column: "deleted_at".to_owned(), values: None };
         let of = DeletedRows { values: Some(vec!["D".to_owned(), "0".to_owned()]), ..any.clone() };
         for (kind, text, by_any, by_values) in [

@@ -93,7 +93,7 @@ fn fields_follow_their_rules() {
 }
 
 #[test]
-fn every_fault_is_told_at_once() {
+fn every_fault_is_reported_at_once() {
     let mut spec = chosen(vec![
         field("a", from("x")),
         field("a", from("email")),
@@ -116,7 +116,7 @@ fn two_columns_of_one_name_are_a_fault() {
 }
 
 #[test]
-fn fields_and_columns_are_told() {
+fn fields_and_columns_are_reported() {
     let mapping = compiled(&chosen(vec![
         field("a.x", from("email")),
         field("b", from("ltv")),

@@ -38,7 +38,7 @@ pub(super) enum Place {
 pub(super) type Stamp = (SystemTime, u64);
 
 impl Place {
-    /// The stamp of the results of the last run; `None` when they are no file, or it cannot be told.
+    /// The stamp of the results of the last run; `None` when they are no file, or the stamp is unknown.
     pub(super) async fn stamp(&self) -> Option<Stamp> {
         let Self::File(path) = self else { return None };
         let path = path.with_file_name(RUN_RESULTS);

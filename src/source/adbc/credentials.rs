@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_keys_are_told_from_other_files() {
+    fn private_keys_are_distinguished_from_other_files() {
         let pem = |label: &str, content: &str| {
             format!("-----BEGIN {label}-----\n{content}\n-----END {label}-----\n")
         };

@@ -86,7 +86,7 @@ fn check_together(kind: &Kind, section: &Section<'_>) -> Option<()> {
     let credentials = credentials.join(", ");
     match given.as_slice() {
         [_, second, ..] => {
-            return second.fail("comes beside other credentials", format!("keep one of {credentials}"));
+            return second.fail("conflicts with other credentials", format!("keep one of {credentials}"));
         }
         [] if kind.needs_credential => {
             return section.fail("has no credentials", format!("write one of {credentials}"));
@@ -237,7 +237,7 @@ fn any_options(item: &Item<'_>) -> Option<Vec<Setting>> {
     read.collect()
 }
 
-/// `text`, unless it is a URL whose password cannot be told from its other parts: a message might show it.
+/// `text`, unless it is a URL whose password cannot be distinguished from its other parts: a message might show it.
 fn url<'a>(item: &Item<'_>, text: &'a str) -> Option<&'a str> {
     match find_unencoded(text).filter(|_| is_url(text)) {
         Some(fault) => item.fail(fault, ENCODE_HINT.to_owned()),

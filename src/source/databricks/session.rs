@@ -245,7 +245,8 @@ impl<'a> Session<'a> {
             return Err(endpoint.unexpected(response.status()));
         }
         let body = endpoint.body(response, ANSWER_BYTES_MAX).await?;
-        let token: Token = serde_json::from_slice(&body).map_err(|_| malformed("it is no token"))?;
+        let token: Token =
+            serde_json::from_slice(&body).map_err(|_| malformed("the answer is not a token"))?;
         let lasts = Duration::from_secs(token.expires_in).saturating_sub(TOKEN_MARGIN);
         let access_token = SecretString::from(token.access_token);
         *kept = Some((access_token.clone(), Instant::now() + lasts));

@@ -116,7 +116,7 @@ impl CsvReader {
         self.header = "the first line has";
         let mut header: Vec<String> = Vec::new();
         for at in 0..self.record.len() {
-            // A file without a header line has values here, so positions are told instead of names.
+            // A file without a header line has values here, so messages give positions instead of names.
             match std::str::from_utf8(self.record.field(at).0) {
                 Ok("") | Err(_) => {
                     return Err(self.wrong(&format!("column {} has no name in UTF-8", at + 1)));

@@ -181,7 +181,11 @@ impl Files {
 }
 
 fn format_unknown(name: &str) -> Error {
-    Error::new(FORMAT_UNKNOWN, format!("the name `{name}` does not tell the format of the file")).with_hint(
+    Error::new(
+        FORMAT_UNKNOWN,
+        format!("the format of the file `{name}` is unknown: its name has no known ending"),
+    )
+    .with_hint(
         "set the source's `format`, or let the name end in .csv, .tsv, .jsonl, .parquet, .arrow or .xlsx",
     )
 }

@@ -28,8 +28,8 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
         }
         (None, Some(url)) => bucket_of(section, &url, options.dir, options.env, PLACE_HINT)
             .map(|bucket| Place::Bucket(bucket.into())),
-        (Some(_), Some(url)) => url.fail("comes beside path", PLACE_HINT.to_owned()),
-        (None, None) => section.fail("names no place", PLACE_HINT.to_owned()),
+        (Some(_), Some(url)) => url.fail("conflicts with path", PLACE_HINT.to_owned()),
+        (None, None) => section.fail("has no path or URL", PLACE_HINT.to_owned()),
     };
     let format = section.read("format", |item| item.one_of(&FORMATS));
     let csv = section.read_table("csv", |section| csv(section, format.flatten()));

@@ -177,7 +177,7 @@ impl Rows {
             return Ok(());
         }
         if column >= self.names.len() {
-            return Err("a value stands in a column without a name".to_owned());
+            return Err("a column without a name has a value".to_owned());
         }
         if row != self.row {
             self.finish();

@@ -81,7 +81,8 @@ struct Words {
 
 /// The rows of an answer.
 pub(super) fn rows(answer: &[u8]) -> Result<Vec<Vec<&RawValue>>, Error> {
-    let range: Range<'_> = serde_json::from_slice(answer).map_err(|_| malformed("it is no range"))?;
+    let range: Range<'_> =
+        serde_json::from_slice(answer).map_err(|_| malformed("the answer is not a range"))?;
     Ok(range.values)
 }
 
@@ -111,7 +112,8 @@ impl<'a> Session<'a> {
                 .with_hint("check the key of the service account, and this machine's clock"));
         }
         let body = endpoint.body(response, ANSWER_BYTES_MAX).await?;
-        let token: Token = serde_json::from_slice(&body).map_err(|_| malformed("it is no token"))?;
+        let token: Token =
+            serde_json::from_slice(&body).map_err(|_| malformed("the answer is not a token"))?;
         Ok(Self { sheets, token: token.access_token.into() })
     }
 

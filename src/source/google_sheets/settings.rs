@@ -33,7 +33,7 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
     let spreadsheet = section.need("spreadsheet", "write the id in the sheet's address").and_then(|item| {
         let id = item.printable().word()?;
         let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        let hint = "write what stands between /d/ and /edit in its address".to_owned();
+        let hint = "write the part of its address between /d/ and /edit".to_owned();
         if is_id { Some(id.to_owned()) } else { item.fail("is not the id of a spreadsheet", hint) }
     });
     let account = match (section.get("credentials_file"), section.get("credentials")) {
@@ -44,7 +44,7 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
             })
         }
         (None, Some(item)) => item.word().and_then(|text| account(&item, text)),
-        (Some(_), Some(item)) => item.fail("comes beside credentials_file", "keep one of them".to_owned()),
+        (Some(_), Some(item)) => item.fail("conflicts with credentials_file", "keep one of them".to_owned()),
         (None, None) => section.fail("has no credentials", HINT.to_owned()),
     };
     let file_path = |item: &Item<'_>| item.file_path(options.dir);

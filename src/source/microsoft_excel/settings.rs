@@ -96,12 +96,12 @@ fn place(section: &Section<'_>) -> Option<String> {
         (None, Some(drive), None, None) => format!("drives/{}", encoded(&drive)),
         (None, None, Some(site), None) => format!("sites/{}/drive", site_path(&site)),
         (None, None, None, Some(user)) => format!("users/{}/drive", encoded(&user)),
-        _ => return section.fail("names no workbook, or two", PLACE_HINT.to_owned()),
+        _ => return section.fail("must name exactly one workbook", PLACE_HINT.to_owned()),
     };
     match (path?, item?) {
         (Some(path), None) => Some(format!("{root}/root:/{}", encoded_path(&path))),
         (None, Some(item)) => Some(format!("{root}/items/{}", encoded(&item))),
-        _ => section.fail("names no workbook, or two", PLACE_HINT.to_owned()),
+        _ => section.fail("must name exactly one workbook", PLACE_HINT.to_owned()),
     }
 }
 

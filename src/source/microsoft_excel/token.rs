@@ -141,7 +141,7 @@ impl Login {
             return Err(fault::of_login(&refusal, client_id).unwrap_or_else(|| endpoint.unexpected(status)));
         }
         let body = endpoint.body(response, ANSWER_BYTES_MAX).await?;
-        serde_json::from_slice(&body).map_err(|_| malformed("it is no token"))
+        serde_json::from_slice(&body).map_err(|_| malformed("the answer is not a token"))
     }
 
     /// What a request for a token says.

@@ -13,7 +13,7 @@ use crate::support::{
     read_server::{Server, bearer, now},
 };
 
-/// One kind of limit, and what an oracle says of it.
+/// One kind of limit, and what the reference model says of it.
 struct Limited {
     scope: Scope,
     limits: KeyLimits,

@@ -205,7 +205,7 @@ async fn stored_entries_are_applied_edited_undone_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_of_a_change_is_told_at_once_and_nothing_is_stored() {
+async fn every_fault_of_a_change_is_reported_at_once_and_nothing_is_stored() {
     let stored = Stored::start().await;
     let wrong = json!({ "type": "postgres", "port": null, "statement_timeout": "soon", "passwrod": MARK });
     let refused = stored.put_with("sources/crm", &wrong, "").await;

@@ -363,7 +363,7 @@ async fn race_for_another_test() {
 async fn two_processes_lose_no_change_and_never_fork() {
     let root = tempfile::tempdir().unwrap();
     let catalog = open_catalog(&Location::Directory(root.path().to_owned()));
-    // Which deployment it is was settled before: publishers have that from their metadata.
+    // Which deployment it is was resolved before: publishers have that from their metadata.
     let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name("first"), None, &entry(1))).await.unwrap();
     running.end().await;
@@ -524,15 +524,15 @@ async fn unknown_outcome_lasts_until_shutdown_and_is_reconciled_from_the_catalog
     });
     assert!(matches!(outcome, Ok(Err(AnnounceError::Unknown))), "{outcome:?}");
     faulty.heal();
-    let settled = catalog.find_announced(&name("b"), open.run_id, None).await.unwrap();
-    assert_eq!(settled, RunAnnouncement::Found { n: 2, entry: open.clone() });
+    let resolved = catalog.find_announced(&name("b"), open.run_id, None).await.unwrap();
+    assert_eq!(resolved, RunAnnouncement::Found { n: 2, entry: open.clone() });
 
     // Also when others have announced since; and a run that never was is not found.
     let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name("b"), Some(&open), &entry(2))).await.unwrap();
     running.handle.announce(change(&name("c"), None, &entry(1))).await.unwrap();
-    let settled = catalog.find_announced(&name("b"), open.run_id, None).await.unwrap();
-    assert_eq!(settled, RunAnnouncement::Found { n: 2, entry: open });
+    let resolved = catalog.find_announced(&name("b"), open.run_id, None).await.unwrap();
+    assert_eq!(resolved, RunAnnouncement::Found { n: 2, entry: open });
     let never = catalog.find_announced(&name("b"), entry(1).run_id, None).await.unwrap();
     assert_eq!(never, RunAnnouncement::NotFound { complete: true });
 }

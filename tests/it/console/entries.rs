@@ -65,9 +65,9 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
     assert_eq!(led_to(&saved), "/console/configuration/sources/shop?done=saved");
     let checked = admin.post("/console/configuration/sources/shop/check", &[]).await;
     assert!(checked.text().contains("The source answers"), "{}", checked.text());
-    let tables = page(&mut admin, "/console/configuration/sources/shop?look=tables&contains=cust").await;
-    assert!(tables.contains("look=columns&amp;table=customers"), "{tables}");
-    let columns = page(&mut admin, "/console/configuration/sources/shop?look=columns&table=customers").await;
+    let tables = page(&mut admin, "/console/configuration/sources/shop?show=tables&contains=cust").await;
+    assert!(tables.contains("show=columns&amp;table=customers"), "{tables}");
+    let columns = page(&mut admin, "/console/configuration/sources/shop?show=columns&table=customers").await;
     assert!(columns.contains("/console/new/models?source=shop&amp;table=customers"), "{columns}");
 
     let new = page(&mut admin, "/console/new/models?source=shop&table=customers").await;

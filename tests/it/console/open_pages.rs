@@ -103,7 +103,7 @@ async fn session_that_ends_leads_to_the_sign_in_and_back_to_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_tabs_that_edit_a_sync_the_later_one_is_told_and_loses_nothing() {
+async fn of_two_tabs_that_edit_a_sync_the_later_one_is_reported_and_loses_nothing() {
     let fixture = Fixture::start().await;
     let stored = json!({ "model": "people", "schedule": "manual", "indexes": { "id": "id" } });
     assert_eq!(fixture.ask("PUT", "/admin/v1/syncs/friend", Some(stored)).await.status, 201);

@@ -1,4 +1,4 @@
-//! The pages: what browsers are told with each, escaping, who sees what.
+//! The pages: what browsers are reported with each, escaping, who sees what.
 
 use larder::admin::{AdminRole, NewAdminKey};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
 /// Text that a page must not take for its own.
 pub(super) const HOSTILE: &str = "\"><script>alert('x')</script><b a='";
 
-/// Checks what a browser must be told with every page.
+/// Checks what a browser must be reported with every page.
 pub(super) fn check_policy(answer: &Answer) {
     let policy = answer.header("content-security-policy").unwrap();
     for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {

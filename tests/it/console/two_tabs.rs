@@ -1,4 +1,4 @@
-//! Two tabs that edit one entry, in Chromium: the later one is told what happened, loses nothing, and saves knowingly.
+//! Two tabs that edit one entry, in Chromium: the later one is reported what happened, loses nothing, and saves knowingly.
 
 use larder::admin::AdminRole;
 use serde_json::{Value, json};

@@ -172,7 +172,7 @@ async fn revocation_outlasts_a_restart_although_the_disk_is_full() {
     revocation_that_cannot_be_saved_outlasts_a_restart(&deployment, || small.fill(), clear).await;
 }
 
-/// A key that nobody was told must not work: not now, and not once a later announcement takes metadata's keys along.
+/// A key that nobody was reported must not work: not now, and not once a later announcement takes metadata's keys along.
 #[tokio::test(flavor = "multi_thread")]
 async fn key_whose_creation_failed_never_works() {
     let directory = TempDir::new().unwrap();

@@ -55,14 +55,17 @@ async fn sync_wait_covers_every_region() {
     until("both nodes", async || (fleet(&us_node).await.len() == 2).then_some(())).await;
     for version in 1..=2 {
         deployment.execute("warehouse.db", &format!("update people set name = 'Ann {version}'")).await;
-        let told = us_node.output(&["sync", "person", "--wait", "30s"]).await;
+        let reported = us_node.output(&["sync", "person", "--wait", "30s"]).await;
         let line = format!("person: version {version} is served by 2 nodes in 2 regions\n");
-        assert!(told.ends_with(&line), "{told}");
+        assert!(reported.ends_with(&line), "{reported}");
         assert_eq!((served(&mut us).await, served(&mut eu).await), (Some(version), Some(version)));
     }
     // A run without changes has a version to wait for, too.
-    let told = us_node.output(&["sync", "person", "--wait", "30s"]).await;
-    assert!(told.contains("unchanged") && told.contains("version 2 is served by 2 nodes"), "{told}");
+    let reported = us_node.output(&["sync", "person", "--wait", "30s"]).await;
+    assert!(
+        reported.contains("unchanged") && reported.contains("version 2 is served by 2 nodes"),
+        "{reported}"
+    );
 
     let nodes = fleet(&us_node).await;
     for (node, region, roles) in [(&nodes[0], "eu", 1), (&nodes[1], "us", 2)] {

@@ -1,7 +1,7 @@
 //! The columns of the awkward table: what stands in them, and what Postgres itself says that a
 //! record must hold.
 
-/// What a field must be, told by Postgres as the text of a JSON value.
+/// What a field must be, reported by Postgres as the text of a JSON value.
 #[derive(Clone, Copy)]
 pub(super) enum Expected {
     /// `to_json` of the column.

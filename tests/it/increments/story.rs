@@ -217,7 +217,7 @@ async fn columns_that_are_no_cursor_fail_the_run_and_nothing_is_announced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_without_a_value_are_told_and_future_times_do_not_hide_others() {
+async fn rows_without_a_value_are_reported_and_future_times_do_not_hide_others() {
     let node = node(5, &sections("column = \"at\"", "")).await;
     node.warehouse
         .execute(

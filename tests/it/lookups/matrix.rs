@@ -1,4 +1,4 @@
-//! Every form of look-up with every limit of a key, against an oracle that works on parsed records.
+//! Every form of look-up with every limit of a key, against a reference model that works on parsed records.
 
 use std::time::Duration;
 

@@ -95,7 +95,7 @@ async fn models_of_a_project_are_read_as_dbt_has_built_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn models_that_were_renamed_disabled_or_removed_are_told_and_stay_served() {
+async fn models_that_were_renamed_disabled_or_removed_are_reported_and_stay_served() {
     let database = database().await;
     let project = Project::new(&database);
     project.dbt(&["run", "--select", "customers"]);

@@ -102,7 +102,7 @@ async fn sync_runs_after_each_successful_run_of_a_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_token_is_told_without_it() {
+async fn refused_token_is_reported_without_it() {
     let service = service(Arc::new(AtomicU64::new(1))).await;
     let node = node_with_people(&sections(&service, "wrong-secret", "")).await;
     let error = failed(&node.sync("person").await);

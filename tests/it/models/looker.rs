@@ -112,7 +112,7 @@ async fn look_is_run_as_the_sql_that_looker_makes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_credentials_of_looker_are_told_without_them() {
+async fn wrong_credentials_of_looker_are_reported_without_them() {
     let service = WebService::start(respond).await;
     let node = node_with_people(&sections(&service, "hush-hush")).await;
     let error = failed(&node.sync("look42").await);

@@ -90,7 +90,7 @@ async fn element_is_run_as_the_sql_that_sigma_makes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_credentials_of_sigma_are_told_without_them() {
+async fn wrong_credentials_of_sigma_are_reported_without_them() {
     let service = service().await;
     let node = node_with_people(&sections(&service, "hush-hush")).await;
     let error = failed(&node.sync("people").await);

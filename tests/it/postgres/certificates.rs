@@ -273,7 +273,7 @@ async fn relative_paths_are_from_the_configuration_file() {
 }
 
 #[tokio::test]
-async fn an_untrusted_certificate_and_a_wrong_name_are_told_apart() {
+async fn an_untrusted_certificate_and_a_wrong_name_are_distinguished() {
     let database = Postgres::database().await;
     let root = format!("sslrootcert={}", database.certificate().display());
     let hosts = database.url().replace("127.0.0.1", "db.example.com");

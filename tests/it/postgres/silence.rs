@@ -46,7 +46,7 @@ async fn a_connection_that_went_silent_is_lost_whatever_the_statement_timeout() 
 }
 
 #[tokio::test]
-async fn the_servers_own_timeout_is_told_from_a_lost_connection() {
+async fn the_servers_own_timeout_is_distinguished_from_a_lost_connection() {
     let database = Postgres::database().await;
     database
         .execute("create table t as select i as id, repeat('x', 100) as v from generate_series(1, 200000) i")

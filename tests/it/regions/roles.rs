@@ -30,8 +30,8 @@ async fn rows_reach_only_the_regions_of_their_sync() {
     assert_eq!(eu.get(&key, "european", 7).await.json()["id"], 7);
     let elsewhere = us.get(&key, "european", 7).await;
     assert_eq!((elsewhere.status, elsewhere.code().as_str()), (404, "collection_in_other_region"));
-    let told = elsewhere.json()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(told.contains("eu"), "{told}");
+    let reported = elsewhere.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(reported.contains("eu"), "{reported}");
 
     announced.insert(fixture.announce(&hub, 2).await, 2);
     for node in [&eu, &us] {
@@ -166,6 +166,6 @@ async fn publisher_only_node_reports_its_state_and_is_not_waited_for() {
     let readyz = publisher.ask("/readyz").await;
     assert_eq!((readyz.status, readyz.json()), (200, serde_json::json!({ "status": "publisher" })));
     fixture.note(2).await;
-    let told = hub.output(&["sync", "person", "--wait", "30s"]).await;
-    assert!(told.ends_with("is served by 1 node in 1 region\n"), "{told}");
+    let reported = hub.output(&["sync", "person", "--wait", "30s"]).await;
+    assert!(reported.ends_with("is served by 1 node in 1 region\n"), "{reported}");
 }

@@ -123,7 +123,7 @@ impl Target for Shelf {
     fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         self.log.lock().unwrap().push("apply");
         if std::mem::take(&mut *self.refuses.lock().unwrap()) {
-            return Err(refusal("told to"));
+            return Err(refusal("the test asks for it"));
         }
         let mut rows = self.rows(manifest.collection.as_str()).ok_or_else(|| refusal("nothing is served"))?;
         read(&mut rows, &segments)?;

@@ -187,9 +187,9 @@ async fn age_of_status_comes_from_the_store() {
     let statuses = StatusStore::within(catalog_over(Arc::clone(&objects) as _).store().clone());
     let id = NodeId::from_uuid(random::uuid());
     // The node's own clock is wrong, which does not matter.
-    let mut told = status(id, "us");
-    told.written_at -= TimeDelta::days(400);
-    statuses.write(&told).await.unwrap();
+    let mut reported = status(id, "us");
+    reported.written_at -= TimeDelta::days(400);
+    statuses.write(&reported).await.unwrap();
     let now = objects.clock.now();
     let ages = Ages::default();
     for (passed, expected) in [

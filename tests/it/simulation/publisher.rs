@@ -197,9 +197,9 @@ impl Life<'_> {
         for (name, entry) in open.into_iter().rev().take(2) {
             let newest = self.hub.state().reference.documents.len() as u64;
             let deployment = deployment(self.hub.seed);
-            let settled: Result<RunAnnouncement, Error> =
+            let resolved: Result<RunAnnouncement, Error> =
                 self.catalog.find_announced(&name, entry.run_id, Some(deployment)).await;
-            let Ok(settled) = settled else { continue };
+            let Ok(resolved) = resolved else { continue };
             self.hub.check(|state| {
                 let introduced = state.reference.announced(entry.run_id).map(|(n, _)| n);
                 // Retention deletes several documents at a time: a gap hides the documents below it.
@@ -207,7 +207,7 @@ impl Life<'_> {
                     let mut documents = (n..=newest).map(|n| format!("catalog/{n:020}.json"));
                     documents.all(|path| state.bucket.object(&path).is_some())
                 };
-                match settled {
+                match resolved {
                     RunAnnouncement::Found { n, .. }
                         if introduced.is_none_or(|introduced| introduced > n) =>
                     {

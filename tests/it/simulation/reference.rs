@@ -33,7 +33,7 @@ pub(super) struct Attempt {
     change: Change,
     /// The metadata database of its publisher.
     by: MetadataId,
-    /// Its publisher was told that it is not announced.
+    /// Its publisher was reported that it is not announced.
     is_refused: bool,
     /// The document that introduced it.
     pub(super) introduced: Option<u64>,
@@ -154,14 +154,14 @@ impl ReferenceModel {
     /// for that one's: two publishers may make the same takeover at once, and a document does not tell them apart.
     fn is_of_a_twin(&mut self, number: usize, n: u64) -> bool {
         let change = self.attempts[number].change.clone();
-        let is_twin = |twin: &&mut Attempt| {
+        let is_retried = |retried: &&mut Attempt| {
             matches!(change, Change::Takeover { .. })
-                && twin.change == change
-                && !twin.is_refused
-                && twin.introduced.is_none()
+                && retried.change == change
+                && !retried.is_refused
+                && retried.introduced.is_none()
         };
-        let twin = self.attempts.iter_mut().find(is_twin);
-        twin.map(|twin| twin.introduced = Some(n)).is_some()
+        let retried = self.attempts.iter_mut().find(is_retried);
+        retried.map(|retried| retried.introduced = Some(n)).is_some()
     }
 
     fn around(&self, n: u64) -> Option<(Option<&CatalogDocument>, &CatalogDocument)> {

@@ -59,7 +59,7 @@ async fn a_stream_is_one_snapshot_in_bounded_memory() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_told() {
+async fn a_lost_connection_is_reported() {
     let database = Postgres::database().await;
     let query = large_table(&database).await;
     let source = open(&section(&database.url()));

@@ -148,13 +148,13 @@ async fn requests_fail_in_time_under_faults_and_leave_no_partial_object() {
     let (_root, publisher) = directory();
     let content = Bytes::from(vec![7; 5_000_000]);
     let reference = segment(&catalog, &publisher, &name("a"), SegmentKind::Base, 1, content.clone()).await;
-    for weather in [NetworkFault::Refuse, NetworkFault::Cut(1000), SLOW_DOWN, INTERNAL_ERROR] {
+    for fault in [NetworkFault::Refuse, NetworkFault::Cut(1000), SLOW_DOWN, INTERNAL_ERROR] {
         let (root, follower) = directory();
-        proxy.set(weather);
+        proxy.set(fault);
         let error = soon("error", follower.fetch(catalog.store(), &reference)).await.unwrap_err();
-        assert_eq!(error.code(), "store_unavailable", "{weather:?}: {error}");
+        assert_eq!(error.code(), "store_unavailable", "{fault:?}: {error}");
         let left = std::fs::read_dir(root.path().join("segments")).unwrap().count();
-        assert_eq!(left, 0, "{weather:?} leaves nothing behind");
+        assert_eq!(left, 0, "{fault:?} leaves nothing behind");
         proxy.set(NetworkFault::None);
         assert!(follower.load(catalog.store(), &reference).await.unwrap().as_slice() == content);
     }

@@ -118,8 +118,8 @@ async fn is_served(deployment: &Deployment, text: &str) {
     let server = node.serve().await;
     assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Ann");
     deployment.execute("warehouse.db", "update people set name = 'Bob'").await;
-    let told = node.output(&["sync", "person", "--wait", "20s"]).await;
-    assert!(told.contains("version 2 is served by 1 node in 1 region"), "{told}");
+    let reported = node.output(&["sync", "person", "--wait", "20s"]).await;
+    assert!(reported.contains("version 2 is served by 1 node in 1 region"), "{reported}");
     assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Bob");
     node.output(&["rollback", "person", "--to", "1"]).await;
     let answer = until("the rollback", async || {

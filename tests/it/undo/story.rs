@@ -135,7 +135,7 @@ async fn rolled_back_data_stays_away_until_the_sync_is_resumed() {
     let mut log = metadata(&node).await.audit_log(None, 100).await.unwrap();
     // A publisher that starts first makes an admin key.
     log.retain(|entry| entry.action != "admin_key.create");
-    let told: Vec<_> = log
+    let reported: Vec<_> = log
         .iter()
         .rev()
         .filter(|entry| entry.action != "sync.run" && !entry.action.starts_with("key"))
@@ -148,7 +148,7 @@ async fn rolled_back_data_stays_away_until_the_sync_is_resumed() {
         ("sync.pause", "rolled back to 3"),
         ("sync.resume", "rolled back to 3"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     assert!(log.iter().all(|entry| entry.actor.starts_with("cli:uid-")), "{log:?}");
 }
 
@@ -171,9 +171,9 @@ async fn a_held_run_is_approved() {
     );
     assert_eq!((approved.stdout, approved.stderr.as_str()), (expected, ""));
     reader.until("person", "Held", 2).await;
-    let told = node.run(&["runs", &run, "--json"]).expect(0).json();
-    assert_eq!((&told["run"]["status"], &told["run"]["version"]), (&json!("announced"), &json!(2)));
-    assert_eq!(told["run"]["error"], Value::Null);
+    let reported = node.run(&["runs", &run, "--json"]).expect(0).json();
+    assert_eq!((&reported["run"]["status"], &reported["run"]["version"]), (&json!("announced"), &json!(2)));
+    assert_eq!(reported["run"]["error"], Value::Null);
     let status = node.run(&["status", "--json"]).expect(0).json();
     assert_eq!(status["collections"][0]["held_run"], Value::Null);
     let first = run;

@@ -74,7 +74,7 @@ fn login(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Login> {
                 ),
             }
         }
-        (Some(_), Some(item)) => item.fail("comes beside password", "keep one of them".to_owned()),
+        (Some(_), Some(item)) => item.fail("conflicts with password", "keep one of them".to_owned()),
         (None, None) => section.fail(
             "has no credentials",
             "write password = \"${SFTP_PASSWORD}\" or key_file = \"id_ed25519\"".to_owned(),

@@ -123,7 +123,7 @@ async fn a_provider_with_a_private_authority_needs_its_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_and_another_issuer_are_told_to_operators() {
+async fn a_wrong_secret_and_another_issuer_are_reported_to_operators() {
     let provider = Provider::start().await;
     let deployment = Deployment::new();
     for (wrong, right, code, named) in [

@@ -58,7 +58,7 @@ impl Provider {
         provider
     }
 
-    /// The same, of whose authority nodes are not told.
+    /// The same, of whose authority nodes are not reported.
     pub(super) fn without_authority(self) -> Self {
         Self { authority: None, ..self }
     }
