@@ -76,7 +76,9 @@ impl Times {
         let text = value.text();
         let Some(form) = value.time_form() else { return text.to_owned() };
         match (self, form) {
-            (Self::Text, _) | (Self::WithoutZone | Self::Parsed, TimeForm::Date) => format!("'{text}'"),
+            (Self::Text, _) | (Self::WithoutZone | Self::Parsed | Self::Iso, TimeForm::Date) => {
+                format!("'{text}'")
+            }
             (Self::WithoutZone, TimeForm::Time { zone, .. }) => {
                 format!("'{}'", without(text, zone))
             }
@@ -93,7 +95,6 @@ impl Times {
                 let utc = if zone.is_empty() { "" } else { " +00:00" };
                 format!("timestamp '{}{utc}'", without(text, zone))
             }
-            (Self::Iso, TimeForm::Date) => format!("'{text}'"),
             (Self::Iso, TimeForm::Time { zone: "", .. }) => {
                 format!("'{}'", without_fraction(&text.replace(' ', "T")))
             }

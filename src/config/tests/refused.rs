@@ -51,7 +51,7 @@ fn words_that_are_none_show_no_password() {
         format!("[models.m]\nsource = {url:?}\ntable = \"t\"\nprimary_key = \"id\"\n"),
         format!("[node]\nregion = {url:?}\n"),
         format!("[syncs.c]\nmodel = {url:?}\non_delete = {url:?}\n"),
-        format!("[sources.w]\ntype = \"duckdb\"\nsetup = [\"set x = 'hunter2'\", \"set x = 'hunter2'\"]\n"),
+        "[sources.w]\ntype = \"duckdb\"\nsetup = [\"set x = 'hunter2'\", \"set x = 'hunter2'\"]\n".to_owned(),
     ] {
         let found = faults(&text);
         assert!(!found.is_empty() && !format!("{found:?}").contains("hunter2"), "{text}{found:?}");

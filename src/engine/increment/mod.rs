@@ -233,21 +233,20 @@ impl IncrementSettings {
     ) -> Result<(), Error> {
         let Some(at) = position(columns, &self.column) else { return Ok(()) };
         let known = first_value(&columns[at]).filter(|_| source.has_typed_columns());
-        let value = match known.and_then(|text| CursorValue::parse(text).ok()) {
-            Some(value) => value,
-            None => match self.sample(source, model, columns, at).await? {
-                Some(value) => value,
-                None => return Ok(()),
-            },
+        let value = match known {
+            Some(text) => CursorValue::parse(text).ok(),
+            None => self.sample(source, model, columns, at).await?,
         };
-        let from = self.start(&value)?;
-        let (query, columns_read, column) = match &self.changes {
-            Some(changes) => (changes.clone(), Vec::new(), None),
-            None => {
-                let names = columns.iter().map(|column| column.name.clone()).collect();
-                (model.clone(), names, Some(self.column.clone()))
-            }
+        let from = value.map(|value| self.start(&value)).transpose()?;
+        let (query, columns_read, column, from) = if let Some(changes) = &self.changes {
+            // Its columns are the same whatever it is given.
+            let any = first_value(&columns[at]).unwrap_or("0");
+            (changes.clone(), Vec::new(), None, from.or_else(|| CursorValue::parse(any).ok()))
+        } else {
+            let names = columns.iter().map(|column| column.name.clone()).collect();
+            (model.clone(), names, Some(self.column.clone()), from)
         };
+        let Some(from) = from else { return Ok(()) };
         let query = source::Increment { query, columns: columns_read, column, from };
         let part = if self.changes.is_some() { "changes_sql" } else { "the rows from a cursor on" };
         let found = source.describe(&Query::Increment(Box::new(query))).await;

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead};
 
-use memchr::memchr2;
+use memchr::{memchr_iter, memchr2};
 
 use super::csv::CsvOptions;
 use crate::source::cell::ROW_BYTES_MAX;
@@ -15,6 +15,12 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads the records of a file one after the other. Empty lines are skipped.
 pub(super) struct Records {
     input: Box<dyn BufRead + Send>,
+    syntax: Syntax,
+    is_begun: bool,
+}
+
+/// A dialect, and how far a file is read.
+struct Syntax {
     delimiter: u8,
     quote: u8,
     escape: Option<u8>,
@@ -23,7 +29,6 @@ pub(super) struct Records {
     is_special: [bool; 256],
     /// The line of the next byte.
     line: u64,
-    is_begun: bool,
 }
 
 /// The fields of one record.
@@ -57,18 +62,13 @@ enum State {
     FieldStart,
     /// In a field without quotes.
     Plain,
-    /// Between quotes, which began in `line`.
-    Quoted {
-        line: u64,
-    },
+    /// Between quotes, which began in this line.
+    Quoted(u64),
     /// Between quotes, after an escape.
-    Escaped {
-        line: u64,
-    },
+    Escaped(u64),
     /// After a quote between quotes: the second one, or the end of the field.
-    Closed {
-        line: u64,
-    },
+    Closed(u64),
+    RecordEnd,
 }
 
 impl Records {
@@ -79,7 +79,8 @@ impl Records {
             is_special[usize::from(byte)] = true;
         }
         let (quote, escape, comment) = (options.quote, options.escape, options.comment);
-        Self { input, delimiter, quote, escape, comment, is_special, line: 1, is_begun: false }
+        let syntax = Syntax { delimiter, quote, escape, comment, is_special, line: 1 };
+        Self { input, syntax, is_begun: false }
     }
 
     /// Reads the next record; false at the end of the file.
@@ -89,122 +90,33 @@ impl Records {
     pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, String> {
         record.text.clear();
         record.fields.clear();
-        if !self.is_begun {
-            self.skip_byte_order_mark().map_err(|_| self.unreadable())?;
-            self.is_begun = true;
-        }
-        let mut state = State::RecordStart;
-        let mut read = 0;
+        let (mut state, mut read) = (State::RecordStart, 0);
         loop {
-            let chunk = match self.input.fill_buf() {
+            let mut chunk = match self.input.fill_buf() {
                 Ok(chunk) => chunk,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Err(self.unreadable()),
+                Err(_) => {
+                    let line = self.syntax.line;
+                    return Err(format!("it cannot be read, or decompressed, after line {line}"));
+                }
             };
             if chunk.is_empty() {
-                return self.end_of_file(state, record);
+                return end_of_file(state, record);
             }
-            let mut at = 0;
-            let mut is_done = false;
-            while at < chunk.len() && !is_done {
-                let byte = chunk[at];
-                match state {
-                    State::RecordStart if matches!(byte, b'\r' | b'\n') => {
-                        self.line += u64::from(byte == b'\n');
-                        at += 1;
-                    }
-                    State::RecordStart if Some(byte) == self.comment => state = State::Comment,
-                    State::Comment => {
-                        let end = memchr2(b'\r', b'\n', &chunk[at..]);
-                        at += end.unwrap_or(chunk.len() - at);
-                        state = if end.is_some() { State::RecordStart } else { State::Comment };
-                    }
-                    State::RecordStart => {
-                        record.line = self.line;
-                        state = State::FieldStart;
-                    }
-                    State::FieldStart if byte == self.quote => {
-                        state = State::Quoted { line: self.line };
-                        at += 1;
-                    }
-                    State::FieldStart | State::Plain => {
-                        let rest = &chunk[at..];
-                        let end = rest.iter().position(|byte| self.is_special[usize::from(*byte)]);
-                        record.text.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
-                        at += end.unwrap_or(rest.len());
-                        state = State::Plain;
-                        let Some(special) = end.map(|end| rest[end]) else { continue };
-                        if special == self.quote {
-                            return Err(fault(
-                                self.line,
-                                record.fields.len(),
-                                "a quote stands inside a field that does not begin with one",
-                            ));
-                        }
-                        record.fields.push((record.text.len(), false));
-                        at += 1;
-                        is_done = special != self.delimiter;
-                        self.line += u64::from(special == b'\n');
-                        state = State::FieldStart;
-                    }
-                    State::Quoted { line } => {
-                        let rest = &chunk[at..];
-                        let end = memchr2(self.quote, self.escape.unwrap_or(self.quote), rest);
-                        let text = &rest[..end.unwrap_or(rest.len())];
-                        record.text.extend_from_slice(text);
-                        self.line += memchr::memchr_iter(b'\n', text).count() as u64;
-                        at += text.len();
-                        if let Some(end) = end {
-                            at += 1;
-                            state = if Some(rest[end]) == self.escape {
-                                State::Escaped { line }
-                            } else {
-                                State::Closed { line }
-                            };
-                        }
-                    }
-                    State::Escaped { line } => {
-                        let is_escapable = byte == self.quote
-                            || Some(byte) == self.escape
-                            || byte == self.delimiter
-                            || matches!(byte, b'\r' | b'\n');
-                        if !is_escapable {
-                            return Err(fault(
-                                self.line,
-                                record.fields.len(),
-                                "`csv.escape` stands before a character that needs no escape",
-                            ));
-                        }
-                        record.text.push(byte);
-                        self.line += u64::from(byte == b'\n');
-                        at += 1;
-                        state = State::Quoted { line };
-                    }
-                    State::Closed { line } if byte == self.quote && self.escape.is_none() => {
-                        record.text.push(byte);
-                        at += 1;
-                        state = State::Quoted { line };
-                    }
-                    State::Closed { .. } if byte == self.delimiter || matches!(byte, b'\r' | b'\n') => {
-                        record.fields.push((record.text.len(), true));
-                        at += 1;
-                        is_done = byte != self.delimiter;
-                        self.line += u64::from(byte == b'\n');
-                        state = State::FieldStart;
-                    }
-                    State::Closed { line } => {
-                        let what = format!(
-                            "text stands after the quote that ends the field; it began in line {line}"
-                        );
-                        return Err(fault(self.line, record.fields.len(), &what));
-                    }
-                }
+            let length = chunk.len();
+            if !std::mem::replace(&mut self.is_begun, true) {
+                chunk = chunk.strip_prefix(BYTE_ORDER_MARK).unwrap_or(chunk);
             }
-            self.input.consume(at);
-            if is_done {
+            while !chunk.is_empty() && state != State::RecordEnd {
+                let (used, next) = self.syntax.read(chunk, state, record)?;
+                (chunk, state) = (&chunk[used..], next);
+            }
+            let used = length - chunk.len();
+            self.input.consume(used);
+            if state == State::RecordEnd {
                 return Ok(true);
             }
-            read = if matches!(state, State::RecordStart | State::Comment) { 0 } else { read + at };
+            read = if matches!(state, State::RecordStart | State::Comment) { 0 } else { read + used };
             if read > RECORD_BYTES_MAX {
                 return Err(format!(
                     "the record that begins in line {} has more than {RECORD_BYTES_MAX} bytes; is a quote not closed?",
@@ -213,33 +125,102 @@ impl Records {
             }
         }
     }
+}
 
-    fn end_of_file(&self, state: State, record: &mut Record) -> Result<bool, String> {
-        let is_quoted = match state {
-            State::RecordStart | State::Comment => return Ok(false),
-            State::FieldStart | State::Plain => false,
-            State::Closed { .. } => true,
-            State::Quoted { line } | State::Escaped { line } => {
-                return Err(fault(line, record.fields.len(), "a quote is never closed"));
+impl Syntax {
+    /// Reads some of `text`, which is not empty: how many bytes, and the state behind them.
+    fn read(&mut self, text: &[u8], state: State, record: &mut Record) -> Result<(usize, State), String> {
+        let byte = text[0];
+        let is_end = byte == self.delimiter || matches!(byte, b'\r' | b'\n');
+        Ok(match state {
+            State::RecordStart if matches!(byte, b'\r' | b'\n') => {
+                self.line += u64::from(byte == b'\n');
+                (1, State::RecordStart)
             }
-        };
-        record.fields.push((record.text.len(), is_quoted));
-        Ok(true)
+            State::RecordStart if Some(byte) == self.comment => (1, State::Comment),
+            State::Comment => match memchr2(b'\r', b'\n', text) {
+                Some(end) => (end, State::RecordStart),
+                None => (text.len(), State::Comment),
+            },
+            State::RecordStart => {
+                record.line = self.line;
+                (0, State::FieldStart)
+            }
+            State::FieldStart if byte == self.quote => (1, State::Quoted(self.line)),
+            State::FieldStart | State::Plain => return self.plain(text, record),
+            State::Quoted(line) => self.quoted(text, line, record),
+            State::Escaped(line) if is_end || byte == self.quote || Some(byte) == self.escape => {
+                record.text.push(byte);
+                self.line += u64::from(byte == b'\n');
+                (1, State::Quoted(line))
+            }
+            State::Escaped(_) => {
+                return Err(fault(
+                    self.line,
+                    record,
+                    "`csv.escape` stands before a character that needs no escape",
+                ));
+            }
+            State::Closed(line) if byte == self.quote && self.escape.is_none() => {
+                record.text.push(byte);
+                (1, State::Quoted(line))
+            }
+            State::Closed(_) if is_end => (1, self.end_field(byte, true, record)),
+            State::Closed(line) => {
+                let what =
+                    format!("text stands after the quote that ends the field; it began in line {line}");
+                return Err(fault(self.line, record, &what));
+            }
+            State::RecordEnd => (0, state),
+        })
     }
 
-    fn skip_byte_order_mark(&mut self) -> io::Result<()> {
-        if self.input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
-            self.input.consume(BYTE_ORDER_MARK.len());
+    /// Reads a field without quotes.
+    fn plain(&mut self, text: &[u8], record: &mut Record) -> Result<(usize, State), String> {
+        let end = text.iter().position(|byte| self.is_special[usize::from(*byte)]);
+        record.text.extend_from_slice(&text[..end.unwrap_or(text.len())]);
+        let Some(end) = end else { return Ok((text.len(), State::Plain)) };
+        if text[end] == self.quote {
+            let what = "a quote stands inside a field that does not begin with one";
+            return Err(fault(self.line, record, what));
         }
-        Ok(())
+        Ok((end + 1, self.end_field(text[end], false, record)))
     }
 
-    fn unreadable(&self) -> String {
-        format!("it cannot be read, or decompressed, after line {}", self.line)
+    /// Reads text between quotes, which began in `line`.
+    fn quoted(&mut self, text: &[u8], line: u64, record: &mut Record) -> (usize, State) {
+        let end = memchr2(self.quote, self.escape.unwrap_or(self.quote), text);
+        let inside = &text[..end.unwrap_or(text.len())];
+        record.text.extend_from_slice(inside);
+        self.line += memchr_iter(b'\n', inside).count() as u64;
+        match end {
+            None => (text.len(), State::Quoted(line)),
+            Some(end) if Some(text[end]) == self.escape => (end + 1, State::Escaped(line)),
+            Some(end) => (end + 1, State::Closed(line)),
+        }
+    }
+
+    /// Ends a field at a delimiter or a line break.
+    fn end_field(&mut self, byte: u8, is_quoted: bool, record: &mut Record) -> State {
+        record.fields.push((record.text.len(), is_quoted));
+        self.line += u64::from(byte == b'\n');
+        if byte == self.delimiter { State::FieldStart } else { State::RecordEnd }
     }
 }
 
-/// A fault in a field; `before` is the number of fields before it.
-fn fault(line: u64, before: usize, what: &str) -> String {
-    format!("line {line}, column {}: {what}", before + 1)
+fn end_of_file(state: State, record: &mut Record) -> Result<bool, String> {
+    let is_quoted = match state {
+        State::RecordStart | State::Comment => return Ok(false),
+        State::Quoted(line) | State::Escaped(line) => {
+            return Err(fault(line, record, "a quote is never closed"));
+        }
+        state => matches!(state, State::Closed(_)),
+    };
+    record.fields.push((record.text.len(), is_quoted));
+    Ok(true)
+}
+
+/// A fault in the next field.
+fn fault(line: u64, record: &Record, what: &str) -> String {
+    format!("line {line}, column {}: {what}", record.fields.len() + 1)
 }

@@ -70,9 +70,9 @@ pub(super) fn write(value: ExcelDateTime, shown: Shown, out: &mut Vec<u8>) -> Ce
         return duration(millis, out);
     }
     let (day, rest) = (millis.div_euclid(MILLIS_PER_DAY), millis.rem_euclid(MILLIS_PER_DAY));
-    let (seconds, nanos) = (rest / 1000, (rest % 1000) as u32 * 1_000_000);
+    let (seconds, nanos) = (rest / 1000, nanos(rest.unsigned_abs()));
     if day == 0 && matches!(shown, Shown::Time | Shown::Unknown) {
-        return cell::time(seconds as u32, nanos, out);
+        return cell::time(seconds.unsigned_abs() as u32, nanos, out);
     }
     let is_1904 = value == ExcelDateTime::new(serial, ExcelDateTimeType::DateTime, true);
     let unix_day = match day {
@@ -89,13 +89,18 @@ pub(super) fn write(value: ExcelDateTime, shown: Shown, out: &mut Vec<u8>) -> Ce
     written.unwrap_or_else(|| cell::invalid(RejectReason::InvalidValue, out))
 }
 
+/// The fraction of a second, in nanoseconds.
+fn nanos(millis: u64) -> u32 {
+    (millis % 1000) as u32 * 1_000_000
+}
+
 /// Hours, of which there may be more than a day has, minutes and seconds.
 fn duration(millis: i64, out: &mut Vec<u8>) -> CellKind {
     let sign = if millis < 0 { "-" } else { "" };
-    let (seconds, rest) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
+    let seconds = millis.unsigned_abs() / 1000;
     let text = format!("{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     out.extend_from_slice(text.as_bytes());
-    cell::fraction(rest as u32 * 1_000_000, out);
+    cell::fraction(nanos(millis.unsigned_abs()), out);
     CellKind::Text
 }
 

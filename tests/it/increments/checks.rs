@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::{
     source_adbc::duckdb,
-    support::{postgres::Postgres, process::larder},
+    support::{node::Warehouse, postgres::Postgres, process::larder},
 };
 
 /// Checks a sync for each `incremental` with what its fault says, or nothing, on a source with a table `t`.
@@ -71,5 +71,24 @@ fn digits_in_a_text_of_duckdb_are_found_by_a_check() {
     check(
         &format!("type = \"duckdb\"\ndriver = {:?}\nsetup = [{setup:?}]\n", duckdb()),
         &[("column = \"digits\"", "the rows from a cursor on: "), ("column = \"at\"", "")],
+    );
+}
+
+/// SQLite's columns have no types, and there is no row to look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_query_of_changes_of_an_empty_model_is_checked() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse.execute("create table t (id integer, n integer, name text)").await;
+    check(
+        &warehouse.section().replace("[sources.warehouse]\n", ""),
+        &[
+            (
+                "column = \"n\", changes_sql = \"select id, n from t where n > {{ cursor }}\"",
+                "column `name` of the model is not in `changes_sql`",
+            ),
+            ("column = \"n\", changes_sql = \"select * from t where n > {{ cursor }}\"", ""),
+            ("column = \"name\"", ""),
+        ],
     );
 }

@@ -46,7 +46,7 @@ async fn two_hundred_thousand_rows_are_those_of_the_engine() {
         rows(directory.path(), "flight", &sql)
     };
     let found = [half(0), half(ROWS / 2)].concat();
-    assert_eq!(found.len() as i64, ROWS);
+    assert_eq!(i64::try_from(found.len()), Ok(ROWS));
     for (row, i) in found.iter().zip(0..) {
         let (cents, ratio) = (i * 1_000_003, i as f64 / 8.0);
         let seen = DateTime::from_timestamp(946_684_800 + i, 0).unwrap();

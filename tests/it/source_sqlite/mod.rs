@@ -72,7 +72,7 @@ async fn two_hundred_thousand_rows_are_what_the_file_holds() {
     ))
     .await;
     let rows = read_query(&file.source(), &sql("select * from t order by id"), None).await.unwrap().rows();
-    assert_eq!(rows.len() as i64, ROWS);
+    assert_eq!(i64::try_from(rows.len()), Ok(ROWS));
     for (row, i) in rows.iter().zip(0..) {
         let name = if i % 3 == 0 {
             (CellKind::Null, String::new())
@@ -81,7 +81,7 @@ async fn two_hundred_thousand_rows_are_what_the_file_holds() {
         };
         let (ratio, text) = &row[1];
         assert!(matches!(ratio, CellKind::Number | CellKind::Integer), "{row:?}");
-        assert_eq!(text.parse::<f64>().unwrap().to_bits(), (i as f64 / 7.0).to_bits(), "{row:?}");
+        assert_eq!(text.parse::<f64>().unwrap().to_bits(), (f64::from(i) / 7.0).to_bits(), "{row:?}");
         let expected = [
             name,
             (CellKind::Text, BASE64_STANDARD.encode(format!("é{i}"))),
