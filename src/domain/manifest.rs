@@ -143,6 +143,12 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// This configuration as it is announced at `now`: a file that is dated in the future would go before every later
+    /// change.
+    pub fn announced_at(self, now: DateTime<Utc>) -> Self {
+        Self { changed_at: self.changed_at.min(now), ..self }
+    }
+
     /// Whether this is another configuration than `other`, and goes before it: the one of the higher revision, then
     /// the one that was changed later. Of two that were changed at the same time it is the one whose files have the
     /// higher digest: nobody knows which is right, but publishers that agree on one do not take turns.

@@ -75,7 +75,7 @@ impl Engine {
             run_id: self.new_run_id(),
             created_at,
             serving: spec.serving.clone(),
-            configuration: Some(spec.configuration()),
+            configuration: Some(spec.configuration().announced_at(created_at)),
             ..base.manifest.clone()
         };
         let replaced = self.replace_manifest(&lease, &base, manifest).await;

@@ -40,9 +40,9 @@ pub enum Error {
     LeaseLost,
     /// Another publisher has announced with a newer configuration of the sync.
     #[error(
-        "another publisher announced sync {sync} with a newer configuration (revision {}, changed at {}) than this \
-         publisher has (revision {}, changed at {}), so the sync does not run here; give both publishers the same \
-         configuration, or set a higher `revision` in [syncs.{sync}] of the right one",
+        "sync {sync} was announced with a newer configuration (revision {}, changed at {}) than this publisher has \
+         (revision {}, changed at {}), so it does not run here; give all publishers the same configuration, or set a \
+         higher `revision` in [syncs.{sync}] of the right one, also when an older file was put back on purpose",
         newest.revision, newest.changed_at.format(SECONDS), own.revision, own.changed_at.format(SECONDS)
     )]
     ConfigurationOutdated { sync: CollectionName, newest: Box<Configuration>, own: Box<Configuration> },

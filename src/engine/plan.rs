@@ -120,7 +120,7 @@ impl RunPlan {
             columns: self.columns.clone(),
             fields: self.mapping.fields(),
             mapping: self.spec.mapping_digest(),
-            configuration: Some(self.spec.configuration()),
+            configuration: Some(self.spec.configuration().announced_at(created_at)),
             fingerprint_seed: self.fingerprint_seed,
             serving: self.spec.serving.clone(),
             segments,

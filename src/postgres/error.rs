@@ -92,7 +92,9 @@ impl Error {
         match self {
             Self::HostUnknown { .. } => "check the name in the URL, and this machine's DNS",
             Self::Unreachable { .. } => "check that the server runs, host and port, and firewalls",
-            Self::Timeout { .. } => "check host, port and firewalls",
+            Self::Timeout { .. } => {
+                "check host, port and firewalls; a port that accepts a connection and sends nothing may be another service's"
+            }
             Self::Closed { .. } => {
                 "check that a server is behind the proxy or load balancer, and its log, and that the port is that of a \
                  Postgres server"

@@ -8,6 +8,7 @@ use object_store::{
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
     local::LocalFileSystem,
+    path::Path as ObjectPath,
     prefix::PrefixStore,
 };
 use secrecy::ExposeSecret;
@@ -55,19 +56,35 @@ pub(super) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
 }
 
 pub(super) fn unusable(location: String, source: &object_store::Error) -> Error {
-    Error::Unusable { location, detail: Refusal::of(source).detail }
+    let detail = Refusal::of(source).detail;
+    // The words of a decoder name a character of the key.
+    let is_of_key = detail.contains("Invalid symbol") || detail.contains("Invalid last symbol");
+    let detail = if is_of_key { "the account key is not base64".to_owned() } else { detail };
+    Error::Unusable { location, detail }
 }
 
 /// Opens a directory of this machine, created with mode 0700 if it does not exist.
 fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
     let local = |source| Error::Local { action: "create", path: path.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(local)?;
-    let root = path.canonicalize().map_err(local)?;
+    let root = match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        Ok(()) => path.canonicalize().map_err(local)?,
+        // The target of the link is not mounted. A node serves what it has until it is.
+        Err(_) if path.is_symlink() => return unmounted(path),
+        Err(source) => return Err(local(source)),
+    };
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|source| unusable(format!("file:{}", root.display()), &source))?
         .with_fsync(true)
         .with_automatic_cleanup(true);
     Ok(Arc::new(store))
+}
+
+/// The directory at `path`, a link without a target: requests fail, or find nothing, until it has one.
+fn unmounted(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
+    tracing::warn!(path = %path.display(), "the directory of the store is a link to nowhere; is its file system mounted?");
+    let prefix = ObjectPath::from_absolute_path(path).map_err(object_store::Error::from);
+    let prefix = prefix.map_err(|source| unusable(format!("file:{}", path.display()), &source))?;
+    Ok(Arc::new(PrefixStore::new(LocalFileSystem::new().with_fsync(true), prefix)))
 }
 
 fn s3(bucket: &Bucket, options: ClientOptions) -> object_store::Result<Arc<dyn ObjectStore>> {

@@ -43,8 +43,7 @@ impl Store {
         let inner = backend::open(location)?;
         let (directory, bucket) = match location {
             Location::Directory(path) => {
-                let local = |source| Error::Local { action: "read", path: path.clone(), source };
-                let root = path.canonicalize().map_err(local)?;
+                let root = path.canonicalize().unwrap_or_else(|_| path.clone());
                 directory::protect(&root);
                 (Some(Arc::new(root)), None)
             }

@@ -1,13 +1,18 @@
 //! What the words of hyper and rustls about a failed request mean for the configuration of the client.
 
 /// Words about a port that speaks another protocol, and what to do.
-const OF_PORT: [(&str, &str); 5] = [
+const OF_PORT: [(&str, &str); 7] = [
     ("invalid HTTP", "the port does not speak HTTP, perhaps TLS: write https:// if that is meant"),
     (
         "unexpected message",
         "the port does not speak HTTP, another service listens there: check host and port",
     ),
     ("closed before message", "check host and port; if the port speaks TLS, write https://"),
+    ("ProtocolVersion", "the server speaks an older TLS than 1.2: enable TLS 1.2 or 1.3 on it"),
+    (
+        "CertificateRequired",
+        "the server wants a client certificate, which Larder does not send: let it do without",
+    ),
     ("handshake eof", "the port may not speak TLS: write http:// if that is meant"),
     ("InvalidContentType", "the port does not speak TLS: write http:// if that is meant"),
 ];
@@ -62,6 +67,8 @@ mod tests {
             ("received unexpected message from connection", "another service"),
             ("connection closed before message completed", "https://"),
             ("tls handshake eof", "http://"),
+            ("received fatal alert: ProtocolVersion", "1.2"),
+            ("received fatal alert: CertificateRequired", "client certificate"),
         ] {
             assert!(connection_hint(reason, "ca_file").unwrap().contains(part), "{reason}");
         }

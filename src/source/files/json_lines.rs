@@ -1,11 +1,11 @@
 //! JSON lines: one JSON object a line. Its members are the columns.
 
 use std::{
-    collections::HashMap,
     io::{BufRead, Read as _},
     sync::Arc,
 };
 
+use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
 use super::{
@@ -93,7 +93,11 @@ impl JsonLinesReader {
                 let members = json::members(&self.object);
                 Ok(members.filter_map(|(name, _)| Some(json::unescaped(name)?.into_owned())).collect())
             }
-            Some(_) => Err(self.wrong("line 1 is not a record that could be served")),
+            Some(_) => {
+                let text = String::from_utf8_lossy(&self.raw);
+                let names = members(&text).map(|members| members.into_keys().collect());
+                names.ok_or_else(|| self.wrong("line 1 is not one JSON object"))
+            }
         }
     }
 
@@ -157,8 +161,7 @@ impl JsonLinesReader {
     /// that the key of the row is known and its served record stays.
     fn push_each(&mut self, reason: RejectReason, batch: &mut RowBatch) {
         let text = String::from_utf8_lossy(&self.raw);
-        let members: Option<HashMap<String, &RawValue>> =
-            serde_json::from_str(text.trim_start_matches('\u{feff}')).ok();
+        let members = members(&text);
         for column in &self.columns {
             let value = match &members {
                 Some(members) => members.get(&column.name).map_or("null", |value| value.get()),
@@ -189,6 +192,11 @@ impl JsonLinesReader {
         }
         fault
     }
+}
+
+/// The members of a JSON object that need not be good for a record.
+fn members(text: &str) -> Option<IndexMap<String, &RawValue>> {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()
 }
 
 impl RowReader for JsonLinesReader {

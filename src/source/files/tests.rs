@@ -352,6 +352,10 @@ async fn members_of_json_lines_are_columns() {
     let expected =
         [["Integer 1", "Invalid invalid_json"], ["Integer 2", "Invalid invalid_text"], ["Integer 3", "v"]];
     assert_eq!(lines[1..], expected);
+    // Also of the first one, which names the columns.
+    let lines = read(&source, &query, None).await.unwrap();
+    assert_eq!(lines[0], ["id", "s"]);
+    assert_eq!(lines[1], ["Integer 1", "Invalid invalid_json"]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::{
 /// Text that a page must not take for its own.
 pub(super) const HOSTILE: &str = "\"><script>alert('x')</script><b a='";
 
-/// Checks what a browser must be reported with every page.
+/// Checks the headers that a browser must get with every page.
 pub(super) fn check_policy(answer: &Answer) {
     let policy = answer.header("content-security-policy").unwrap();
     for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {

@@ -113,6 +113,31 @@ async fn restored_metadata_backup_revives_no_key() {
     assert_eq!(server.get(&revoked, "person", 1).await.status, 401);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn node_serves_while_the_file_system_of_its_store_is_not_mounted() {
+    let deployment = Deployment::new();
+    let (mounted, gone) = (deployment.path("mounted"), deployment.path("gone"));
+    fs::create_dir(&mounted).unwrap();
+    std::os::unix::fs::symlink(&mounted, deployment.path("store")).unwrap();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", SECTIONS);
+    let key = node.key().await;
+    node.output(&["sync", "person"]).await;
+    let server = node.serve().await;
+    until("a record", async || (server.get(&key, "person", 1).await.status == 200).then_some(())).await;
+    server.kill();
+    fs::rename(&mounted, &gone).unwrap();
+    let server = node.serve().await;
+    assert_eq!(server.get(&key, "person", 1).await.status, 200);
+    fs::rename(&gone, &mounted).unwrap();
+    deployment.execute("warehouse.db", "update people set name = 'Mounted'").await;
+    node.output(&["sync", "person"]).await;
+    until("the new version", async || {
+        (server.get(&key, "person", 1).await.json()["name"] == "Mounted").then_some(())
+    })
+    .await;
+}
+
 /// The new key set cannot be written. The node refuses the revoked key after a kill, also without the store; until the
 /// store is back it refuses the others, too.
 async fn revocation_that_cannot_be_saved_outlasts_a_restart(
@@ -172,7 +197,7 @@ async fn revocation_outlasts_a_restart_although_the_disk_is_full() {
     revocation_that_cannot_be_saved_outlasts_a_restart(&deployment, || small.fill(), clear).await;
 }
 
-/// A key that nobody was reported must not work: not now, and not once a later announcement takes metadata's keys along.
+/// A key that nobody has received must not work: not now, and not once a later announcement takes metadata's keys along.
 #[tokio::test(flavor = "multi_thread")]
 async fn key_whose_creation_failed_never_works() {
     let directory = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! The metadata contract: one story, reported to SQLite and to a real Postgres.
+//! The metadata contract: one story, on SQLite and on a real Postgres.
 
 mod keys;
 mod leases;

@@ -33,7 +33,7 @@ pub(super) struct Attempt {
     change: Change,
     /// The metadata database of its publisher.
     by: MetadataId,
-    /// Its publisher was reported that it is not announced.
+    /// Its publisher knows that it is not announced.
     is_refused: bool,
     /// The document that introduced it.
     pub(super) introduced: Option<u64>,

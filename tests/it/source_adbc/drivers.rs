@@ -130,7 +130,7 @@ async fn no_message_shows_a_secret() {
     let output = larder(directory.path(), &["source", "check", "foreign"]).expect(1);
     assert!(output.stderr.contains("source_"), "{output:?}");
     let printed = larder(directory.path(), &["config", "print"]).expect(0);
-    // A password that is not encoded cannot be reported from the other parts of the URL.
+    // A password that is not encoded cannot be distinguished from the other parts of the URL.
     for section in [
         "type = \"adbc\"\ndriver = \"x\"\noptions = { uri = \"x://u:1234/hunter2@h\" }",
         "type = \"mssql\"\nurl = \"sqlserver://u:1234/hunter2@h\"",

@@ -58,7 +58,7 @@ impl Provider {
         provider
     }
 
-    /// The same, of whose authority nodes are not reported.
+    /// The same, with an authority that nodes do not know.
     pub(super) fn without_authority(self) -> Self {
         Self { authority: None, ..self }
     }
