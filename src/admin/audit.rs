@@ -17,6 +17,21 @@ impl Admin {
 }
 
 impl Admin {
+    /// Writes that rows of `subject` are about to be shown: by a query, or a preview. Neither the query nor a row is
+    /// written.
+    ///
+    /// # Errors
+    /// Metadata's; then nothing may be shown.
+    pub async fn audit_read(
+        &self,
+        principal: &Principal,
+        action: &str,
+        subject: &impl ToString,
+    ) -> Result<(), Error> {
+        self.metadata.audit(&AuditEntry::new(self.clock.now(), principal, action, subject, None)).await?;
+        Ok(())
+    }
+
     /// Entries before the one at `before` (`None`: the newest), of one collection or key id or of all, newest first,
     /// each with its place for the next page.
     pub async fn audit_before(

@@ -169,6 +169,9 @@ pub enum Error {
     /// A change of the stored configuration has faults.
     #[error("the configuration would have these faults, so nothing was changed:")]
     ConfigurationInvalid(Vec<Fault>),
+    /// A key of `[secrets]` cannot be used: what it has encrypted would stay under it.
+    #[error("nothing was encrypted again: [secrets]: {0}")]
+    SecretKeysUnusable(String),
     /// The file declares the name.
     #[error("{0} is declared in the configuration file; change it there, or use another name")]
     ManagedByFile(StoredName),
@@ -184,6 +187,9 @@ pub enum Error {
     /// The entry is in another state than the client has seen.
     #[error("{0} was changed since, or exists already; read it again")]
     StoredChanged(StoredName),
+    /// A collection is not in the state that the request names.
+    #[error("collection {0} was changed meanwhile, and nothing was done; read it again")]
+    CollectionChanged(CollectionName),
     /// The stored configuration is not the one that an import was compared with.
     #[error(
         "the stored configuration was changed meanwhile, and nothing was imported; look at the difference again"
@@ -274,10 +280,10 @@ codes! {
         "keys_not_announced" Unavailable: KeysNotAnnounced,
         "nodes_behind" Unavailable: NodesBehind,
         "no_live_node" Unavailable: NoLiveNode,
-        "configuration_invalid" Invalid: ConfigurationInvalid,
+        "configuration_invalid" Invalid: ConfigurationInvalid | SecretKeysUnusable,
         "managed_by_file" Conflict: ManagedByFile,
         "unknown_stored" NotFound: UnknownEntry | UnknownStored | UnknownStoredVersion,
-        "precondition_failed" Conflict: StoredChanged | ImportOutdated,
+        "precondition_failed" Conflict: StoredChanged | ImportOutdated | CollectionChanged,
         "stored_contended" Conflict: StoredContended,
         "too_many_stored" Invalid: TooManyStored,
         "message_invalid" Invalid: MessageInvalid,

@@ -42,6 +42,9 @@ async fn read(arguments: &ConfigArguments, clock: Clock) -> Result<admin::Status
     let config = session::load(arguments)?;
     let overview = app::open_overview(&config, clock)?;
     let admin = session::admin_if_publisher(&config).await;
+    if let (Some(registry), Some(_)) = (&overview.registry, &admin) {
+        registry.replace(session::layered(&config).await.syncs);
+    }
     let mut status = overview.status(admin.as_ref()).await?;
     match overview.read_fleet(&status).await {
         Ok(fleet) => status.fleet = Some(fleet),

@@ -32,12 +32,15 @@ impl Admin {
     /// An entry whose newest version changes gets another one, which publishers apply.
     ///
     /// # Errors
-    /// [`Error::StoredContended`], [`Error::Metadata`].
+    /// [`Error::SecretKeysUnusable`], [`Error::StoredContended`], [`Error::Metadata`].
     pub async fn rotate_secrets(
         &self,
         file: &dyn ConfigurationFile,
         principal: &Principal,
     ) -> Result<RotatedSecrets, Error> {
+        if let Some(problem) = file.secret_keys().problem() {
+            return Err(Error::SecretKeysUnusable(problem.to_owned()));
+        }
         let mut rotated = RotatedSecrets::default();
         for entry in self.metadata.stored_names().await? {
             self.rotate_entry(file.secret_keys(), &entry, &mut rotated, principal).await?;

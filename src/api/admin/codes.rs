@@ -65,10 +65,14 @@ rows! {
 /// The error of a use case: its code and message, and the status of its kind.
 impl From<admin::Error> for Error {
     fn from(error: admin::Error) -> Self {
-        if matches!(error, admin::Error::StoredChanged(_) | admin::Error::ImportOutdated) {
+        if error.code() == PRECONDITION_FAILED.code {
             return PRECONDITION_FAILED.into();
         }
         let status = match error.kind() {
+            // The request names what the source reads: another one would be answered.
+            _ if ["source_answer_malformed", "source_query_failed"].contains(&error.code()) => {
+                StatusCode::BAD_REQUEST
+            }
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,

@@ -10,13 +10,14 @@ use axum::{
 use chrono::{DateTime, Utc};
 use hyper::header::{ETAG, HeaderValue};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    AdminState, Publishing, etag,
+    AdminState, Publishing, codes, etag,
     failure::Failure,
     gate::Caller,
-    input::{Headers, Input, LIMIT_MAX, detached, invalid, limit, named},
+    input::{Headers, Input, LIMIT_MAX, detached, invalid, limit, named, request_key},
     page::Page,
     sources::ListQuery,
 };
@@ -51,11 +52,25 @@ async fn check_unchanged(
     name: &CollectionName,
     headers: &Headers,
 ) -> Result<(), Error> {
+    if is_unchanged(state, publisher, name, headers).await? {
+        Ok(())
+    } else {
+        Err(codes::PRECONDITION_FAILED.into())
+    }
+}
+
+/// Whether a collection is in the state that `If-Match` names, if the request has it.
+async fn is_unchanged(
+    state: &AdminState,
+    publisher: &Publisher,
+    name: &CollectionName,
+    headers: &Headers,
+) -> Result<bool, admin::Error> {
     if !headers.0.contains_key(hyper::header::IF_MATCH) {
-        return Ok(());
+        return Ok(true);
     }
     let status = state.overview.collection(Some(&publisher.admin()), name).await?;
-    etag::check(&headers.0, &tag(&status))
+    Ok(etag::check(&headers.0, &tag(&status)).is_ok())
 }
 
 /// The announced collections and the configured syncs, by name, with freshness, runs, pins and problems.
@@ -174,7 +189,10 @@ pub(in crate::api) async fn await_served(
     let patience = Duration::from_secs(query.seconds);
     let version = version(query.version)?;
     // Of a collection that does not exist no node serves anything.
-    state.overview.collection(None, &name).await?;
+    let newest = state.overview.collection(None, &name).await?.version;
+    if newest.is_none_or(|newest| newest < version.0) {
+        return Err(invalid(format!("version {version} of {name} is not announced")));
+    }
     match state.overview.await_version(&name, version, patience).await {
         Ok(served) => Ok(Json(Awaited { served: Some(served), error: None })),
         Err(error @ (admin::Error::NodesBehind { .. } | admin::Error::NoLiveNode { .. })) => {
@@ -194,11 +212,11 @@ pub(in crate::api) struct ToVersion {
 }
 
 /// Announces the content of an earlier version again under a new number, and pauses the sync.
-#[utoipa::path(post, path = "/admin/v1/collections/{collection}/rollback", params(("collection" = String, Path), ("If-Match" = Option<String>, Header)), request_body = ToVersion, responses(
+#[utoipa::path(post, path = "/admin/v1/collections/{collection}/rollback", params(("collection" = String, Path), ("If-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)), request_body = ToVersion, responses(
     (status = 200, description = "It is rolled back", body = RolledBack),
     (status = 404, description = "There is no such collection or version, or this node does not publish"),
     (status = 400, description = "The body is wrong, or the version is the present one"),
-    (status = 409, description = "Another change came first, or is in progress"),
+    (status = 409, description = "Another change came first, or is in progress, or the Idempotency-Key came with another request"),
     (status = 412, description = "The collection is not in the state that If-Match names"),
 ))]
 pub(in crate::api) async fn roll_back(
@@ -207,13 +225,23 @@ pub(in crate::api) async fn roll_back(
     caller: Caller,
     Path(collection): Path<String>,
     headers: Headers,
-    Input { value, .. }: Input<ToVersion>,
-) -> Result<Json<RolledBack>, Error> {
+    Input { value, digest }: Input<ToVersion>,
+) -> Result<Json<Value>, Error> {
     let name = named("collection", &collection)?;
     let to = version(value.version)?;
-    check_unchanged(&state, &publisher, &name, &headers).await?;
-    let done = detached(async move { publisher.rollback(&name, to, caller.principal()).await });
-    Ok(Json(done.await?))
+    let key = request_key(&headers.0, &caller, &format!("roll back {name}"), digest)?;
+    let act = async move {
+        let admin = publisher.admin();
+        let act = async {
+            if !is_unchanged(&state, &publisher, &name, &headers).await? {
+                return Err(admin::Error::CollectionChanged(name.clone()));
+            }
+            let done = json!(publisher.rollback(&name, to, caller.principal()).await?);
+            Ok((done.clone(), done))
+        };
+        admin.once(key, act).await
+    };
+    Ok(Json(detached(act).await?.0))
 }
 
 /// Pins a region to a version, while the others follow the newest.

@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -180,6 +180,12 @@ fn twice(changed: &KeyChange<ApiKey>, warnings: &[String]) -> (Value, Value) {
 fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), Error> {
     if expires_at.is_some_and(|at| at <= now) {
         return Err(invalid("expires_at is over already"));
+    }
+    // RFC 3339 has years of four digits.
+    if expires_at.is_some_and(|at| at.year() > 9999) {
+        return Err(invalid(
+            "expires_at is after the year 9999; leave it out for a key that does not expire",
+        ));
     }
     Ok(())
 }

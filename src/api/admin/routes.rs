@@ -33,7 +33,7 @@ const ROLES: &[(Method, &str, AdminRole)] = &[
     (Method::GET, "/admin/v1/sources", Viewer),
     (Method::POST, "/admin/v1/sources/{source}/check", Operator),
     (Method::GET, "/admin/v1/sources/{source}/tables", Viewer),
-    (Method::GET, "/admin/v1/sources/{source}/columns", Viewer),
+    (Method::GET, "/admin/v1/sources/{source}/columns", Operator),
     (Method::POST, "/admin/v1/sources/{source}/query", Admin),
     (Method::GET, "/admin/v1/sources/{source}", Viewer),
     (Method::PUT, "/admin/v1/sources/{source}", Admin),

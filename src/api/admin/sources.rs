@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AdminState,
+    gate::Caller,
     input::{Input, invalid, limit},
     page::Page,
 };
@@ -204,6 +205,7 @@ pub(in crate::api) struct SourceQuery {
 ))]
 pub(in crate::api) async fn query_source(
     State(state): State<AdminState>,
+    caller: Caller,
     Path(source): Path<String>,
     Input { value, .. }: Input<SourceQuery>,
 ) -> Result<Json<Rows>, Error> {
@@ -214,6 +216,7 @@ pub(in crate::api) async fn query_source(
         _ => return Err(invalid("the body needs `sql` or `table`, not both")),
     };
     let mut rows = Rows::default();
+    state.audit_read(&caller.0, "source.query", &source).await?;
     state.configured.read().sources.rows(&source, &query, limit, |row| rows.push(row)).await?;
     Ok(Json(rows))
 }
@@ -245,10 +248,12 @@ pub(in crate::api) struct ModelPreview {
 ))]
 pub(in crate::api) async fn preview_model(
     State(state): State<AdminState>,
+    caller: Caller,
     Path(model): Path<String>,
     Query(query): Query<RowsQuery>,
 ) -> Result<Json<ModelPreview>, Error> {
     let (limit, mut rows) = (query.rows()?, Rows::default());
+    state.audit_read(&caller.0, "model.preview", &model).await?;
     let configuration = state.configured.read();
     let columns = configuration.preview_model(&model, limit, |row| rows.push(row)).await?;
     Ok(Json(ModelPreview { columns, rows }))

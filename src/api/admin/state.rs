@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::codes;
 use crate::{
     admin::{
-        Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, Records, Samples,
+        Access, Admin, Configured, EventFeed, Grant, Operations, Overview, Publisher, Records, Samples,
         fleet::FleetReader,
     },
     api::{ReadState, http::error::Error, ops::Readiness},
@@ -61,6 +61,20 @@ impl AdminState {
     /// The use cases of the metadata database, while the publishing side is up.
     pub(in crate::api) fn admin(&self) -> Option<Admin> {
         self.publisher.borrow().as_ref().map(Publisher::admin)
+    }
+
+    /// Writes to the audit log that rows of `subject` are about to be shown. A node without the publishing side has no
+    /// log.
+    pub(in crate::api) async fn audit_read(
+        &self,
+        grant: &Grant,
+        action: &str,
+        subject: &impl ToString,
+    ) -> Result<(), Error> {
+        match self.admin() {
+            Some(admin) => Ok(admin.audit_read(&grant.principal, action, subject).await?),
+            None => Ok(()),
+        }
     }
 
     /// The publishing side.

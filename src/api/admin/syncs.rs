@@ -105,9 +105,11 @@ impl SyncPreview {
 pub(in crate::api) async fn preview_sync(
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
+    caller: Caller,
     Path(sync): Path<String>,
     Query(query): Query<RowsQuery>,
 ) -> Result<Json<SyncPreview>, Error> {
+    state.audit_read(&caller.0, "sync.preview", &sync).await?;
     Ok(Json(SyncPreview::read(&publisher, &sync, state.clock.now(), query.rows()?).await?))
 }
 

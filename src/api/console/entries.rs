@@ -85,7 +85,7 @@ pub(super) async fn show(
     let name = entry(&section_name, &name)?;
     let mut shown = Shown { done: parameters.done(), ..Shown::default() };
     if name.section == StoredSection::Sources {
-        match query_source(&state, &name, &parameters).await {
+        match query_source(&state, &grant, &name, &parameters).await {
             Ok(source_answer) => shown.source_answer = source_answer,
             Err(error) => shown.refusal = Some(error.into()),
         }
@@ -115,6 +115,7 @@ async fn try_saved(state: &AdminState, name: &StoredName) -> Result<(), Error> {
 
 async fn query_source(
     state: &AdminState,
+    grant: &Grant,
     name: &StoredName,
     parameters: &Parameters,
 ) -> Result<Option<SourceAnswer>, admin::Error> {
@@ -126,7 +127,7 @@ async fn query_source(
             names.sort();
             Some(SourceAnswer::Tables { contains, names })
         }
-        (Some("columns"), Some(table)) => {
+        (Some("columns"), Some(table)) if grant.role >= AdminRole::Operator => {
             let query = admin::Query::Table { name: table.to_owned(), columns: None };
             let columns = sources.columns(&name.name, &query).await?;
             Some(SourceAnswer::Columns { table: table.to_owned(), columns })
@@ -204,6 +205,7 @@ pub(super) async fn preview(
         return Err(Error::from(codes::ROUTE_NOT_FOUND).into());
     }
     let mut rows = Rows::default();
+    state.audit_read(&grant, "model.preview", &name.name).await?;
     let configuration = state.configured.read();
     let read = configuration.preview_model(&name.name, ROWS_PREVIEWED, |row| rows.push(row)).await;
     let (columns, error) = match read {

@@ -205,6 +205,7 @@ pub(super) async fn preview(
 ) -> Result<Response, Refused> {
     let name: CollectionName = named("sync", &name)?;
     let publisher = state.publisher()?;
+    state.audit_read(&grant, "sync.preview", &name).await?;
     let read = SyncPreview::read(&publisher, name.as_str(), state.clock.now(), RECORDS_PREVIEWED).await;
     let (status, preview, refused) = match read {
         Ok(preview) => (hyper::StatusCode::OK, Some(preview), None),

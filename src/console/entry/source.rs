@@ -70,7 +70,11 @@ impl EntryPage<'_> {
             SourceAnswer::Tables { names, .. } => html! {
                 p { (counted(names.len(), "table")) @if names.len() > TABLES_SHOWN_MAX { "; the first " (TABLES_SHOWN_MAX) ":" } }
                 ul { @for name in names.iter().take(TABLES_SHOWN_MAX) {
-                    li { a href=(link(path, &[("show", "columns"), ("table", name)])) { (name) } }
+                    li {
+                        @if self.visitor.may(AdminRole::Operator) {
+                            a href=(link(path, &[("show", "columns"), ("table", name)])) { (name) }
+                        } @else { (name) }
+                    }
                 } }
             },
             SourceAnswer::Columns { table: name, columns } => {

@@ -204,6 +204,13 @@ async fn imports_on_a_server_are_all_or_nothing_and_faults_have_places_of_the_fi
     remote.run(&["sync", "person"]).expect(0);
     let (here, there) = (fixture.node.run(&["export"]).expect(0), remote.run(&["export"]).expect(0));
     assert_eq!((here.stdout, here.stderr), (there.stdout, there.stderr));
+    let status = ["status", "--json"];
+    let (here, there) = (fixture.node.run(&status).expect(0).json(), remote.run(&status).expect(0).json());
+    assert_eq!(
+        (&here["collections"][0]["orphaned"], &here["collections"].as_array().unwrap().len()),
+        (&false.into(), &1)
+    );
+    assert_eq!(there["collections"][0]["orphaned"], false);
 
     // Pruning deletes the others; a sync whose model goes is refused.
     fixture.node.write("new.toml", &CRM.replace("[syncs.person]", "[syncs.human]"));

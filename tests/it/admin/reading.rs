@@ -57,6 +57,17 @@ async fn sources_are_checked_and_queried() {
         let answer = rows(wrong.clone()).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_input"), "{wrong}");
     }
+    let failed = rows(json!({ "sql": "select abs(-9223372036854775807 - 1)" })).await;
+    assert_eq!((failed.status, failed.code().as_str()), (400, "source_query_failed"));
+    fixture.get("/admin/v1/models/people/preview").await;
+    fixture.get("/admin/v1/syncs/person/preview").await;
+    for (subject, action) in
+        [("warehouse", "source.query"), ("people", "model.preview"), ("person", "sync.preview")]
+    {
+        let log = fixture.get(&format!("/admin/v1/audit?subject={subject}")).await;
+        assert_eq!(log["items"][0]["action"], action, "{log}");
+        assert!(!log.to_string().contains("select"), "{log}");
+    }
     let unknown = rows(json!({ "table": "people", "others": 1 })).await;
     assert!(unknown.text().contains("unknown field `others`"), "{unknown:?}");
 }
