@@ -66,12 +66,17 @@ impl CursorValue {
     /// The value of a cell; `None` for null.
     ///
     /// # Errors
-    /// [`NotACursor`] for anything but an integer, a time or a date.
+    /// [`NotACursor`] for anything but an integer, a time or a date. Digits of a text are none: some sources order them as
+    /// text.
     pub fn of(kind: CellKind, text: &[u8]) -> Result<Option<Self>, NotACursor> {
         let text = std::str::from_utf8(text).map_err(|_| NotACursor)?;
         match kind {
             CellKind::Null => Ok(None),
-            CellKind::Integer | CellKind::Number | CellKind::Text => Self::parse(text).map(Some),
+            CellKind::Integer | CellKind::Number => Self::parse(text).map(Some),
+            CellKind::Text => match Self::parse(text)? {
+                Self { value: Value::Integer(_), .. } => Err(NotACursor),
+                time => Ok(Some(time)),
+            },
             CellKind::Boolean | CellKind::Json | CellKind::Invalid => Err(NotACursor),
         }
     }
@@ -237,6 +242,9 @@ mod tests {
         }
         assert_eq!(of("5").exceeds(&of("2026-01-01")), Err(NotACursor));
         assert_eq!(CursorValue::parse("2026-01-01 02:00:00+02:00"), Err(NotACursor));
+        // SQLite orders `100` before `99` in a column of text.
+        assert_eq!(CursorValue::of(CellKind::Text, b"99"), Err(NotACursor));
+        assert!(CursorValue::of(CellKind::Integer, b"99").is_ok());
     }
 
     #[test]

@@ -74,7 +74,15 @@ impl Times {
     /// `value` as an expression.
     fn literal(self, value: &CursorValue) -> String {
         let text = value.text();
-        let Some(form) = value.time_form() else { return text.to_owned() };
+        let Some(form) = value.time_form() else {
+            // ClickHouse takes a longer number for a float, which is another one; a text becomes the column's type.
+            let is_long = text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
+            return if is_long && matches!(self, Self::Parsed) {
+                format!("'{text}'")
+            } else {
+                text.to_owned()
+            };
+        };
         match (self, form) {
             (Self::Text, _) | (Self::WithoutZone | Self::Parsed | Self::Iso, TimeForm::Date) => {
                 format!("'{text}'")
@@ -531,6 +539,10 @@ mod tests {
             (Times::Iso, "2026-01-01 00:00:00.000", "'2026-01-01T00:00:00'"),
             (Times::Iso, "2026-01-01", "'2026-01-01'"),
             (Times::Iso, "42", "42"),
+            (Times::Parsed, "18446744073709551615", "18446744073709551615"),
+            (Times::Parsed, "18446744073709551616", "'18446744073709551616'"),
+            (Times::Parsed, "-9223372036854775809", "'-9223372036854775809'"),
+            (Times::Text, "18446744073709551616", "18446744073709551616"),
             (Times::TypedWithoutZone, "2026-01-01T00:00:00", "timestamp_ntz '2026-01-01 00:00:00'"),
             (Times::TypedWithoutZone, "2026-01-01T00:00:00Z", "timestamp '2026-01-01 00:00:00 +00:00'"),
             (Times::TypedWithoutZone, "2026-01-01", "date '2026-01-01'"),

@@ -82,7 +82,9 @@ fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
 /// The directory at `path`, a link without a target: requests fail, or find nothing, until it has one.
 fn unmounted(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
     tracing::warn!(path = %path.display(), "the directory of the store is a link to nowhere; is its file system mounted?");
-    let prefix = ObjectPath::from_absolute_path(path).map_err(object_store::Error::from);
+    let local = |source| Error::Local { action: "read", path: path.to_owned(), source };
+    let whole = std::path::absolute(path).map_err(local)?;
+    let prefix = ObjectPath::from_absolute_path(whole).map_err(object_store::Error::from);
     let prefix = prefix.map_err(|source| unusable(format!("file:{}", path.display()), &source))?;
     Ok(Arc::new(PrefixStore::new(LocalFileSystem::new().with_fsync(true), prefix)))
 }

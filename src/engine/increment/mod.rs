@@ -31,7 +31,8 @@ const ROWS_REREAD_MAX: u64 = 1000;
 /// Most rows that a check reads to see what a cursor's column has.
 const ROWS_SAMPLED: u64 = 100;
 /// What is wrong with a column that cannot have a cursor.
-const NO_CURSOR: &str = "has a value that is neither an integer nor a time, or has both";
+const NO_CURSOR: &str = "has a value that is neither an integer nor a time (digits of a text, fractions and times with \
+    an offset but UTC are neither), or has both";
 
 /// How a run of a sync with increments reads.
 pub(super) struct IncrementPlan {
@@ -408,7 +409,11 @@ mod tests {
             (&["abc"], None, 0, true),
             (&["", ""], None, 2, false),
         ] {
-            let kind = |text: &str| if text.is_empty() { CellKind::Null } else { CellKind::Text };
+            let kind = |text: &str| match text.parse::<i128>() {
+                Ok(_) => CellKind::Integer,
+                Err(_) if text.is_empty() => CellKind::Null,
+                Err(_) => CellKind::Text,
+            };
             let (mut one, mut other) = (Marks::default(), Marks::default());
             for (number, text) in cells.iter().enumerate() {
                 let marks = if number % 2 == 0 { &mut one } else { &mut other };

@@ -72,6 +72,9 @@ struct DependsOn {
 struct NodeConfig {
     materialized: Option<String>,
     unique_key: Option<OneOrMany>,
+    /// Of a test: the rows that it tests.
+    #[serde(rename = "where")]
+    condition: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -258,8 +261,10 @@ impl<'s, 'a> NamedManifest<'s, 'a> {
         };
         let tested = || {
             let of = |test: &str| {
-                let is_test =
-                    |node: &&Node<'_>| node.test_metadata.as_ref().is_some_and(|it| it.name == test);
+                let is_test = |node: &&Node<'_>| {
+                    node.test_metadata.as_ref().is_some_and(|it| it.name == test)
+                        && node.config.condition.is_none()
+                };
                 let tests = self.manifest.tests_of(id).map(|(_, node)| node).filter(is_test);
                 tests.filter_map(|node| node.column_name.clone()).collect::<Vec<_>>()
             };

@@ -63,6 +63,8 @@ fn key_is_what_the_manifest_says_in_any_way() {
     };
     let unique = test("a", "unique", "id");
     let not_null = test("b", "not_null", "id");
+    let of_some =
+        unique.replacen(",\"test_metadata\"", ",\"config\":{\"where\":\"id > 7\"},\"test_metadata\"", 1);
     for (more, tests, key, code) in [
         (r#","primary_key":["id"]"#, vec![], "id", None),
         (r#","primary_key":["ID"]"#, vec![], "id", None),
@@ -78,6 +80,7 @@ fn key_is_what_the_manifest_says_in_any_way() {
         ),
         ("", vec![&unique, &not_null], "id", None),
         ("", vec![&unique], "id", Some("dbt_primary_key_unknown")),
+        ("", vec![&of_some, &not_null], "id", Some("dbt_primary_key_unknown")),
         ("", vec![], "id", Some("dbt_primary_key_unknown")),
     ] {
         let nodes: Vec<String> =

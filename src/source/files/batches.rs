@@ -1,7 +1,7 @@
 //! Parquet and Arrow IPC: files of record batches.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     io::{self, BufReader, Read as _, Seek as _},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -180,14 +180,18 @@ fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
     let parquet = metadata.parquet_schema();
     let roots = parquet.root_schema().get_fields();
     let mut is_changed = false;
-    let field = |(field, root): (&Arc<Field>, &Arc<parquet::schema::types::Type>)| {
+    let leaves = 0..parquet.num_columns();
+    let is_int96 = |leaf: &usize| parquet.column(*leaf).physical_type() == Type::INT96;
+    let with_int96: HashSet<usize> =
+        leaves.filter(is_int96).map(|leaf| parquet.get_column_root_idx(leaf)).collect();
+    let field = |(at, (field, root)): (usize, (&Arc<Field>, &Arc<parquet::schema::types::Type>))| {
         let info = root.get_basic_info();
-        let data_type = if !root.is_primitive() {
+        let data_type = if with_int96.contains(&at) {
+            Some(in_microseconds(field.data_type()))
+        } else if !root.is_primitive() {
             None
         } else if info.logical_type_ref() == Some(&LogicalType::Enum) {
             Some(DataType::Utf8)
-        } else if root.get_physical_type() == Type::INT96 {
-            Some(DataType::Timestamp(TimeUnit::Microsecond, None))
         } else {
             None
         };
@@ -199,8 +203,26 @@ fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
             _ => Arc::clone(field),
         }
     };
-    let fields: Vec<_> = metadata.schema().fields().iter().zip(roots).map(field).collect();
+    let fields: Vec<_> = metadata.schema().fields().iter().zip(roots).enumerate().map(field).collect();
     is_changed.then(|| Schema::new_with_metadata(fields, metadata.schema().metadata().clone()))
+}
+
+/// The type with times in microseconds, wherever it has times in nanoseconds: those have years from 1677 to 2262 only.
+fn in_microseconds(data_type: &DataType) -> DataType {
+    let inner = |field: &Arc<Field>| {
+        Arc::new(field.as_ref().clone().with_data_type(in_microseconds(field.data_type())))
+    };
+    match data_type {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::List(field) => DataType::List(inner(field)),
+        DataType::LargeList(field) => DataType::LargeList(inner(field)),
+        DataType::FixedSizeList(field, length) => DataType::FixedSizeList(inner(field), *length),
+        DataType::Map(entries, is_sorted) => DataType::Map(inner(entries), *is_sorted),
+        other => other.clone(),
+    }
 }
 
 /// Opens an Arrow IPC file or stream.

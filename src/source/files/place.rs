@@ -230,16 +230,21 @@ pub(super) fn too_many_entries(place: &str) -> Error {
         .with_hint("give the files a directory of their own")
 }
 
+/// The path of an object or directory as it is written: no character is escaped.
+fn object_path(text: &str) -> Result<store::Path, Error> {
+    store::Path::parse(text).map_err(|_| {
+        Error::new(cause::TABLE_NAME_INVALID, "this is not the name of an object")
+            .with_hint("name an object below the source's url")
+    })
+}
+
 async fn objects(store: &Store, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
     let object = |version: ObjectVersion| Entry::Object { name: version.path.to_string(), version };
     if pattern.is_literal() {
-        let path = store::Path::parse(pattern.text()).map_err(|_| {
-            Error::new(cause::TABLE_NAME_INVALID, "this is not the name of an object")
-                .with_hint("name an object below the source's url")
-        })?;
+        let path = object_path(pattern.text())?;
         return Ok(store.version(&path).await.map_err(of_store)?.map(object).into_iter().collect());
     }
-    let prefix = store::Path::from(pattern.root());
+    let prefix = object_path(pattern.root())?;
     let versions = store.versions(&prefix, FILES_MAX + 1, |path| pattern.is_match(path.as_ref())).await;
     let versions = versions.map_err(of_store)?;
     let too_many = || {

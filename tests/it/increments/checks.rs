@@ -55,7 +55,7 @@ async fn columns_that_cannot_have_a_cursor_are_found_by_a_check() {
             ("column = \"amount\"", "column `amount` has a value that is neither an integer nor a time"),
             ("column = \"name\"", "column `name` has a value that is neither an integer nor a time"),
             ("column = \"clock\"", "column `clock` has a value that is neither an integer nor a time"),
-            ("column = \"digits\"", "the rows from a cursor on: the query failed: operator does not exist"),
+            ("column = \"digits\"", "column `digits` has a value that is neither an integer nor a time"),
             (
                 "column = \"n\", changes_sql = \"select id, at from t where n > {{ cursor }}\"",
                 "column `day` of the model is not in `changes_sql`",
@@ -70,7 +70,20 @@ fn digits_in_a_text_of_duckdb_are_found_by_a_check() {
     let setup = "create temp table t as select 1 as id, '7' as digits, timestamp '2026-01-01' as at";
     check(
         &format!("type = \"duckdb\"\ndriver = {:?}\nsetup = [{setup:?}]\n", duckdb()),
-        &[("column = \"digits\"", "the rows from a cursor on: "), ("column = \"at\"", "")],
+        &[("column = \"digits\"", "digits of a text"), ("column = \"at\"", "")],
+    );
+}
+
+/// SQLite orders `'100'` before `'99'`: an increment would pass over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn digits_in_a_text_of_sqlite_are_found_by_a_check() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse.execute("create table t (id integer, digits text, n integer)").await;
+    warehouse.execute("insert into t values (1, '99', 99)").await;
+    check(
+        &warehouse.section().replace("[sources.warehouse]\n", ""),
+        &[("column = \"digits\"", "digits of a text"), ("column = \"n\"", "")],
     );
 }
 

@@ -195,7 +195,7 @@ async fn columns_that_are_no_cursor_fail_the_run_and_nothing_is_announced() {
         ("column = \"sequence\"", "select 1", "is not in the model"),
         ("column = \"seq\", deleted = \"removed\"", "select 1", "`removed`"),
         ("column = \"name\"", "select 1", "neither an integer nor a time"),
-        ("column = \"seq\"", "update people set seq = '2026-01-01' where id = 3", "or has both"),
+        ("column = \"seq\"", "update people set seq = '2026-01-01' where id = 3", "has both"),
         ("column = \"seq\", overlap = \"10m\"", "select 1", "overlap = 1000"),
         (
             "column = \"at\", overlap = 5",

@@ -163,4 +163,7 @@ async fn every_type_of_pyarrow_keeps_its_value() {
     let old = rows(directory, "int96.parquet", None).await;
     assert_eq!(old[0][0], (CellKind::Text, "9999-12-31T23:59:59.999999".to_owned()));
     assert_eq!(old[1][0].0, CellKind::Null);
+    let nested = rows(directory, "nested96.parquet", None).await;
+    assert_eq!(nested[0][0].1, "{\"t\":\"9999-12-31T23:59:59.999999\"}");
+    assert_eq!(nested[0][1].1, "[\"0001-01-01T00:00:00\",null]");
 }

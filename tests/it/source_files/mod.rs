@@ -204,6 +204,15 @@ async fn read_bucket(bucket: &dyn ObjectStore, source: &Source) {
         assert_eq!(row[0].1, at.to_string());
         assert_eq!(row[3].1, format!("[{at},null]"));
     }
+    let strange = "exports/é #~[x] %41/a.csv.gz";
+    bucket
+        .put(&object_store::path::Path::parse(strange).unwrap(), gzip(b"id;name\n7;Zoe\n").into())
+        .await
+        .unwrap();
+    for pattern in ["é #~[x] %41/*.csv.gz", "é*/a.csv.gz"] {
+        let rows = read_query(source, &table(pattern), None).await.unwrap().rows();
+        assert_eq!(rows[0][0].1, "7", "{pattern}");
+    }
     assert_eq!(read_query(source, &table("text.csv.gz"), None).await.unwrap().rows()[0][1].1, "Ann");
     let error = read_query(source, &table("missing.csv"), None).await.unwrap_err();
     assert_eq!(error.code(), "source_file_missing", "{error}");

@@ -97,4 +97,10 @@ for name, compression in [("lz4", "lz4"), ("zstd", "zstd"), ("plain", None)]:
 # Times of 96 bits, as Spark wrote them.
 old = pa.table({"c0": pa.array([datetime.datetime(9999, 12, 31, 23, 59, 59, 999999), None], pa.timestamp("us"))})
 pq.write_table(old, f"{directory}/int96.parquet", use_deprecated_int96_timestamps=True)
+inside = [{"t": value} for value in old["c0"].to_pylist()[:1]]
+nested = pa.table({
+    "s": pa.array(inside, pa.struct([("t", pa.timestamp("us"))])),
+    "l": pa.array([[datetime.datetime(1, 1, 1), None]], pa.list_(pa.timestamp("us"))),
+})
+pq.write_table(nested, f"{directory}/nested96.parquet", use_deprecated_int96_timestamps=True)
 write_expected("pyarrow", [[text for _, _, text in cases], [None] * len(cases)])
