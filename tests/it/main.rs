@@ -94,6 +94,8 @@ mod source_athena;
 #[cfg(test)]
 mod source_clickhouse;
 #[cfg(test)]
+mod source_clickhouse_settings;
+#[cfg(test)]
 mod source_databricks;
 #[cfg(test)]
 mod source_examples;

@@ -169,13 +169,21 @@ async fn errors_say_what_happened_without_a_value() {
     for (sql, code, part) in [
         ("select * from nothere", "source_unknown_table", "nothere"),
         ("select nothere from t", "source_unknown_column", "nothere"),
-        ("selec 1", "source_syntax_error", ""),
-        ("select 1 format CSV", "source_syntax_error", ""),
+        ("selec 1", "source_syntax_error", "line 1, column 7"),
+        ("select 1\n format CSV", "source_syntax_error", "line 2, column 9"),
+        ("select id from t where", "source_syntax_error", "at its end"),
         ("insert into t values (1, 'a')", "source_syntax_error", ""),
         ("select 'a\\'; b'; select 1", "source_several_statements", "line 1"),
         ("select toUInt8(name) from t", "source_query_failed", "CANNOT_PARSE_TEXT"),
         ("select throwIf(id = 199999, name) from t", "source_query_failed", ""),
-        ("select toUInt8(id, 1, 2) from t", "source_query_failed", "arguments"),
+        (
+            "select toUInt8(id, 1, 2) from t",
+            "source_query_failed",
+            "NUMBER_OF_ARGUMENTS_DOESNT_MATCH: toUInt8",
+        ),
+        ("select * from nothere.t", "source_unknown_database", "nothere"),
+        ("select nofunc(id) from t", "source_query_failed", "nofunc"),
+        ("select t.nope from t as t", "source_unknown_column", "t.nope"),
         // A scalar subquery runs while the query is planned.
         (
             "select toUInt8(assumeNotNull((select name from t limit 1))) as x",
@@ -194,6 +202,27 @@ async fn errors_say_what_happened_without_a_value() {
         assert_eq!(error.code(), code, "{sql}: {error}");
         assert!(error.to_string().contains(part), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+    }
+    // A function that takes a name, with the name from a row.
+    let value = "assumeNotNull((select name from t limit 1))";
+    for sql in [
+        format!("select getSetting({value}) as x"),
+        format!("select * from merge({value}, '.*')"),
+        format!("select * from remote('127.0.0.1:1', {value}, 't')"),
+        format!("select joinGet({value}, 'name', 1) as x"),
+        format!("select dictGet({value}, 'name', 1) as x"),
+        format!("select hasColumnInTable('x', {value}, 'x') as x"),
+        format!("select hasColumnInTable({value}, 't', 'x') as x"),
+        format!("select initializeAggregation({value}, 1) as x"),
+        format!("select arrayReduce({value}, [1]) as x"),
+        format!("select formatQuery(concat('select from ', {value})) as x"),
+        format!("select toTypeName(cast(1, {value})) as x"),
+        format!(
+            "select throwIf(1, {value}, toInt16(516)) as x settings allow_custom_error_code_in_throwif = 1"
+        ),
+    ] {
+        let error = read(&source, &sql).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hush"), "{sql}: {error:?}");
     }
     let slow = open_within(&section, "1s", "5s");
     let error = read(&slow, "select sleepEachRow(1) from numbers(60) settings max_block_size = 1").await;

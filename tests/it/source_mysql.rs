@@ -130,6 +130,16 @@ async fn values_do_not_depend_on_settings_of_the_server() {
     let rows = read(&open(&database.section()), sql).await.unwrap().rows();
     let texts: Vec<_> = rows[0].iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(texts, ["one, two", "it's", "1", "+00:00"]);
+
+    let sql = "select week('2026-01-01') as week, 'a b' regexp 'a b' as spaced, 1 / 3 as third, \
+               monthname('2026-03-01') as month, year(cast(time'10:00:00' as datetime)) > 0 as dated, \
+               (with recursive c as (select 1 as n union all select n + 1 from c where n < 2000) select max(n) from c) as last, \
+               (select right(s, 1) from (select concat(repeat('x', 70), a) as s from t union select repeat('x', 71)) u \
+               order by s limit 1) as first from t";
+    let rows = read(&open(&database.section()), sql).await.unwrap().rows();
+    assert_eq!(rows.len(), 2, "sql_select_limit");
+    let texts: Vec<_> = rows[0].iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(texts, ["0", "1", "0.3333", "March", "1", "2000", "1"]);
 }
 
 /// Rows of many kinds of values, as many as `rows`.

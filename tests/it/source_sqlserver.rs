@@ -248,6 +248,7 @@ async fn rows_are_read_in_a_snapshot_that_is_never_committed() {
     let batches = server.batches();
     let begin = "set transaction isolation level snapshot; begin transaction";
     assert!(batches.iter().any(|sql| sql == begin), "{batches:?}");
+    assert!(batches.iter().any(|sql| sql.contains("set rowcount 0")), "{batches:?}");
     assert!(batches.iter().all(|sql| !sql.starts_with("commit")));
     wait_until("connections to end", async || server.open() == 0).await;
 

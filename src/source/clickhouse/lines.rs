@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Lines<'a> {
     server: &'a ClickHouse,
     response: Response,
+    /// The query, without what is written around it.
+    sql: String,
     phase: Phase,
     /// Bytes that arrived; those before `at` are read.
     buffer: Vec<u8>,
@@ -39,8 +41,8 @@ enum Line {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(server: &'a ClickHouse, response: Response, phase: Phase) -> Self {
-        Self { server, response, phase, buffer: Vec::new(), at: 0, is_ended: false }
+    pub(super) fn new(server: &'a ClickHouse, response: Response, sql: String, phase: Phase) -> Self {
+        Self { server, response, sql, phase, buffer: Vec::new(), at: 0, is_ended: false }
     }
 
     /// The columns, from the first two lines.
@@ -94,7 +96,7 @@ impl<'a> Lines<'a> {
         {
             text.extend_from_slice(&chunk);
         }
-        Err(fault::read(&text, self.phase, &self.server.endpoint.address)
+        Err(fault::read(&text, &self.sql, self.phase, &self.server.endpoint.address)
             .unwrap_or_else(|| malformed("a line is not a row")))
     }
 

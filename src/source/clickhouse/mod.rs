@@ -4,16 +4,21 @@
 
 mod fault;
 mod lines;
+mod pinned;
 mod settings;
 mod types;
 
 use std::{iter, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, StatusCode};
 use uuid::Uuid;
 
-use self::{lines::Lines, types::RowReader};
+use self::{
+    lines::Lines,
+    pinned::{Lacking, TIMEOUT},
+    types::RowReader,
+};
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType, Tables},
@@ -47,15 +52,6 @@ const DIALECT: Dialect = Dialect {
 
 /// The first line has the columns' names, the second their types, each other one the values of a row.
 const FORMAT: &str = "JSONCompactEachRowWithNamesAndTypes";
-/// Settings that change how a value is printed, with the value that each has while a model is read.
-const SETTINGS: [(&str, &str); 6] = [
-    ("date_time_output_format", "iso"),
-    ("output_format_json_escape_forward_slashes", "0"),
-    ("output_format_json_named_tuples_as_objects", "1"),
-    ("output_format_json_quote_64bit_integers", "0"),
-    ("output_format_json_quote_decimals", "0"),
-    ("output_format_json_quote_denormals", "0"),
-];
 /// The server ends a query at its timeout by itself; it is waited for this much longer.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -67,6 +63,7 @@ struct ClickHouse {
     password: Option<SecretString>,
     database: Option<String>,
     statement_timeout: Duration,
+    lacking: Lacking,
 }
 
 #[async_trait]
@@ -125,20 +122,29 @@ impl ClickHouse {
     ) -> Result<(Lines<'_>, RunningQuery), Error> {
         let sql = DIALECT.statement(query)?;
         let limit = limit.map_or_else(String::new, |limit| format!(" limit {limit}"));
-        let id = format!("larder-{}", Uuid::now_v7());
         // Zero would mean no timeout.
         let timeout_s = self.statement_timeout.as_secs().max(1).to_string();
-        let sql = format!("select * from (\n{sql}\n){limit} format {FORMAT}");
-        let parameters = [("query_id", &*id), ("max_execution_time", &*timeout_s)];
-        let request = self.post(sql, SETTINGS.iter().copied().chain(parameters));
-        let kill = self.post(format!("kill query where query_id = '{id}' async"), iter::empty());
-        let running = RunningQuery::new(kill);
-        let response = self.endpoint.heard_while(request.send(), || self.answers()).await?;
-        if response.status() == StatusCode::OK {
-            return Ok((Lines::new(self, response, phase), running));
+        let sent = format!("select * from (\n{sql}\n){limit} format {FORMAT}");
+        // Each refusal for a setting that the server lacks makes the next request one setting shorter.
+        loop {
+            let id = format!("larder-{}", Uuid::now_v7());
+            let settings = self.lacking.settings();
+            let parameters = [("query_id", &*id), (TIMEOUT, &*timeout_s)];
+            let request = self.post(sent.clone(), settings.iter().copied().chain(parameters));
+            let kill = self.post(format!("kill query where query_id = '{id}' async"), iter::empty());
+            let running = RunningQuery::new(kill);
+            let response = self.endpoint.heard_while(request.send(), || self.answers()).await?;
+            if response.status() == StatusCode::OK {
+                return Ok((Lines::new(self, response, sql, phase), running));
+            }
+            running.ended();
+            let status = response.status();
+            let body = self.endpoint.refusal(response).await;
+            if !self.lacking.learn(&body, &settings) {
+                let read = fault::read(&body, &sql, phase, &self.endpoint.address);
+                return Err(read.unwrap_or_else(|| self.endpoint.unexpected(status)));
+            }
         }
-        running.ended();
-        Err(self.refused(response, phase).await)
     }
 
     fn post<'a>(
@@ -162,13 +168,5 @@ impl ClickHouse {
     /// Whether the server answers another request. Which queries it works on does not say: a load balancer may ask another one.
     async fn answers(&self) -> bool {
         self.post("select 1".to_owned(), iter::empty()).send().await.is_ok()
-    }
-
-    /// The error of an answer that is none.
-    async fn refused(&self, response: Response, phase: Phase) -> Error {
-        let status = response.status();
-        let body = self.endpoint.refusal(response).await;
-        let read = fault::read(&body, phase, &self.endpoint.address);
-        read.unwrap_or_else(|| self.endpoint.unexpected(status))
     }
 }

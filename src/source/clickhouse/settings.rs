@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ClickHouse;
+use super::{ClickHouse, pinned::Lacking};
 use crate::{
     settings::{item::Item, section::Section},
     source::{
@@ -24,5 +24,6 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
         password: password?,
         database: database?,
         statement_timeout: options.statement_timeout,
+        lacking: Lacking::default(),
     }))
 }

@@ -49,14 +49,22 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 /// Settings that values depend on, whatever the server or the user has.
 const SETTINGS: &str = "set session time_zone = '+00:00', sql_mode = ''";
-/// The same, of which a server may lack some. A list that is cut off without a word is no value; a reader that waits for its
-/// guard must not lose the connection after a minute.
-const OPTIONAL: [&str; 6] = [
+/// The same, of which a server may lack some. The keyword `default` would mean the server's global value. MariaDB ends a
+/// recursion at its limit with a warning only, and no server says that it cuts a list off: a list of the length below is
+/// larger than a record may be. A reader that waits for its guard must not lose the connection after a minute.
+const OPTIONAL: [&str; 13] = [
     "set session lc_time_names = 'en_US'",
     "set session group_concat_max_len = 1048576",
     "set session div_precision_increment = 4",
-    "set session sql_select_limit = default",
+    "set session sql_select_limit = 18446744073709551615",
     "set session sql_auto_is_null = 0",
+    "set session default_week_format = 0",
+    "set session max_sort_length = 1024",
+    "set session max_recursive_iterations = 4294967295",
+    "set session default_regex_flags = ''",
+    "set session old_mode = 'UTF8_IS_UTF8MB3'",
+    "set session block_encryption_mode = 'aes-128-ecb'",
+    "set session windowing_use_high_precision = 1",
     "set session net_write_timeout = 3600",
 ];
 /// A variable that the server does not have, or that the user may not set.

@@ -22,7 +22,7 @@ pub(super) type Session = Client<Compat<TcpStream>>;
 /// What the values of a query depend on, whatever the server, the database or the login has.
 const SETTINGS: &str = "set ansi_nulls, ansi_padding, ansi_warnings, arithabort, concat_null_yields_null, \
      quoted_identifier on; set numeric_roundabort, implicit_transactions off; set language us_english; \
-     set datefirst 7; set dateformat mdy; set nocount on";
+     set datefirst 7; set dateformat mdy; set nocount on; set rowcount 0";
 /// How the database lets a query read one snapshot.
 const ISOLATION: &str = "select case when snapshot_isolation_state = 1 then 'snapshot' \
      when is_read_committed_snapshot_on = 1 then 'read committed' else '' end as isolation \

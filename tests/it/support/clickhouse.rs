@@ -21,6 +21,8 @@ pub(crate) const PASSWORD: &str = "secret ?#/@%";
 pub(crate) struct ClickHouse {
     address: SocketAddr,
     name: String,
+    /// A server of its own.
+    _server: Option<Service>,
 }
 
 static SERVER: OnceCell<Service> = OnceCell::const_new();
@@ -31,8 +33,17 @@ impl ClickHouse {
     pub(crate) async fn database() -> Self {
         let address = SERVER.get_or_init(start).await.address;
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let database = Self { address, name };
+        let database = Self { address, name, _server: None };
         database.run_in("default", &format!("create database {}", database.name)).await;
+        database
+    }
+
+    /// An empty database of a server of its own, whose settings a test may change.
+    pub(crate) async fn alone() -> Self {
+        let server = start().await;
+        let (address, name) = (server.address, "alone".to_owned());
+        let database = Self { address, name, _server: Some(server) };
+        database.run_in("default", "create database alone").await;
         database
     }
 
@@ -63,7 +74,7 @@ impl ClickHouse {
 
     /// The keys of a source that reads it.
     pub(crate) fn section(&self) -> String {
-        let Self { address, name } = self;
+        let Self { address, name, .. } = self;
         format!(
             "type = \"clickhouse\"\nurl = \"http://{address}\"\nuser = \"{USER}\"\npassword = \"{PASSWORD}\"\n\
              database = \"{name}\"\n"

@@ -30,7 +30,7 @@ class Request(BaseHTTPRequestHandler):
         self.answer(200, "\n".join(killed))
 
     def do_POST(self):
-        parameters = dict(parse_qsl(urlsplit(self.path).query))
+        parameters = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         sql = self.rfile.read(int(self.headers["content-length"])).decode()
         user = self.headers.get("x-clickhouse-user", "default")
         if (user, self.headers.get("x-clickhouse-key")) != (USER, PASSWORD):

@@ -108,8 +108,13 @@ impl MySql {
             loop {
                 interval.tick().await;
                 if let Ok(mut connection) = self.connect("").await {
+                    // What a session must not take from the server, either.
                     let users = "create user locked@localhost identified by 'secret'; \
-                                 create user locked@'127.0.0.1' identified by 'secret'";
+                                 create user locked@'127.0.0.1' identified by 'secret'; \
+                                 set global sql_select_limit = 1, default_week_format = 3, max_sort_length = 64, \
+                                 max_recursive_iterations = 3, default_regex_flags = 'EXTENDED', \
+                                 old_mode = 'ZERO_DATE_TIME_CAST', div_precision_increment = 1, \
+                                 lc_time_names = 'de_DE', sql_auto_is_null = 1";
                     raw_sql(users).execute(&mut connection).await.expect("users can be created");
                     return;
                 }
@@ -181,6 +186,7 @@ impl MySqlDatabase {
             "--batch",
             "--skip-column-names",
             "--default-character-set=utf8mb4",
+            "--init-command=set sql_select_limit = 18446744073709551615",
             "-uroot",
         ]);
         client.arg(format!("--socket={}", self.server.directory.join("socket").display()));
