@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fmt::{self, Display},
+    ops::Bound,
 };
 
 use maud::{Markup, html};
@@ -101,9 +102,10 @@ impl Faults {
         self.0.entry(field.into()).or_insert_with(|| fault.to_string());
     }
 
-    /// Whether a field whose name `is_it` has a fault.
-    pub(super) fn has(&self, is_it: impl Fn(&str) -> bool) -> bool {
-        self.0.keys().any(|name| is_it(name))
+    /// Whether a field whose name begins with `prefix` has a fault.
+    pub(super) fn has(&self, prefix: &str) -> bool {
+        let mut from = self.0.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.next().is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
     /// Adds the faults of `others`. Those that are there stay.

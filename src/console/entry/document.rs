@@ -133,7 +133,7 @@ pub fn document(section: StoredSection, fields: &Fields) -> (Map<String, Value>,
 /// give are missing in it, and said already.
 pub fn add_placed(of_form: &mut Faults, mut placed: Faults) {
     for (key, rows) in [("indexes", "index-"), ("fields", "field-")] {
-        if of_form.has(|name| name.starts_with(rows)) {
+        if of_form.has(rows) {
             placed = placed.without(key);
         }
     }
