@@ -66,7 +66,7 @@ pub(super) fn bound_faults(entry: &StoredName, document: &Map<String, Value>) ->
     name.into_iter().chain(size).collect()
 }
 
-/// Checks the configuration with the new documents, and encrypts their secrets.
+/// Checks the configuration with the new documents, and encrypts their secrets. `refused` has faults that are known before.
 ///
 /// # Errors
 /// [`Error::ConfigurationInvalid`] with all faults, [`Error::TooManyStored`].
@@ -74,6 +74,7 @@ pub(super) fn check(
     file: &dyn ConfigurationFile,
     proposed: Proposed,
     entries: &[OpenEntry],
+    refused: Vec<Fault>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Checked>, Error> {
     let next = with_proposed(&proposed, entries, now);
@@ -82,7 +83,8 @@ pub(super) fn check(
     }
     let after = file.layer(&next);
     let before = file.layer(entries).configuration.stored;
-    let mut faults = added_faults(&proposed, &before, &after.configuration.stored);
+    let mut faults = refused;
+    faults.extend(added_faults(&proposed, &before, &after.configuration.stored));
     let mut checked = Vec::new();
     for (entry, open) in proposed {
         let pointers = after.secrets.get(&entry).map(Vec::as_slice).unwrap_or_default();

@@ -120,11 +120,15 @@ pub fn document(section: StoredSection, fields: &Fields) -> (Map<String, Value>,
             settings.insert(input.key.to_owned(), value);
         }
     }
+    let mut twice = Vec::new();
     for (key, value) in faults.take(OTHER, toml::read(fields.text(OTHER))).unwrap_or_default() {
         if settings.contains_key(&key) || key == TYPE {
-            faults.add(OTHER, format!("{key} has a field of its own"));
+            twice.push(format!("{key} has a field of its own"));
         }
         settings.insert(key, value);
+    }
+    if !twice.is_empty() {
+        faults.add(OTHER, twice.join("\n"));
     }
     (settings, faults)
 }
@@ -332,6 +336,13 @@ mod tests {
         let refused = |fields: &Fields| document(StoredSection::Syncs, fields).1;
         let twice = Fields::preset(&[("model", "m"), (OTHER, "model = \"n\"")]);
         assert!(format!("{:?}", refused(&twice)).contains("model has a field of its own"));
+        let both = Fields::preset(&[
+            ("model", "m"),
+            ("on_delete", "keep"),
+            (OTHER, "model = \"n\"\non_delete = \"keep\""),
+        ]);
+        let shown = format!("{:?}", refused(&both));
+        assert!(shown.contains("model has a field of its own\\non_delete has a field of its own"), "{shown}");
         let broken = Fields::preset(&[("index_name", "id"), (OTHER, "x")]);
         let shown = format!("{:?}", refused(&broken));
         assert!(shown.contains("\"index-0\": ") && shown.contains("\"other\": \"line 1: "), "{shown}");

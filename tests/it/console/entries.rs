@@ -234,6 +234,23 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
         stored["settings"],
         json!({ "type": "postgres", "url": { "$secret": true }, "statement_timeout": "5m" })
     );
+    // Every fault is reported with that of the secret, which does not go elsewhere.
+    let edit = page(&mut admin, "/console/configuration/sources/pg/edit").await;
+    let wrong = keep.map(|(name, value)| match name {
+        "state" => (name, hidden(&edit, "state")),
+        "other" => (name, "bogus = 1\nurl = \"x\"\ntype = \"y\""),
+        _ => (name, value),
+    });
+    let mut unknown = wrong;
+    unknown[5].1 = "bogus = 1";
+    let refused = admin.post("/console/configuration/sources/pg/edit", &unknown).await;
+    for part in ["bogus: unknown key", "is not kept when `bogus` changes"] {
+        assert!(refused.status == 400 && refused.text().contains(part), "{part}: {}", refused.text());
+    }
+    let refused = admin.post("/console/configuration/sources/pg/edit", &wrong).await;
+    for part in ["url has a field of its own", "type has a field of its own"] {
+        assert!(refused.text().contains(part), "{part}: {}", refused.text());
+    }
     // Another tab still shows the first version.
     let late = admin.post("/console/configuration/sources/pg/edit", &keep).await;
     assert!(late.status == 412 && late.text().contains("statement_timeout"), "{}", late.text());
