@@ -118,7 +118,8 @@ pub(super) fn with_proposed(
 
 type States = BTreeMap<StoredName, StoredState>;
 
-/// The faults of the changed entries, and those that other entries did not have before.
+/// The faults of the changed entries, and those that other entries did not have before. Without those that end with another
+/// one of them: an entry that depends on a faulty one.
 fn added_faults(changed: &Proposed, before: &States, after: &States) -> Vec<Fault> {
     let is_known = |entry: &StoredName, fault: &Fault| {
         let known = before.get(entry).into_iter().flat_map(|state| &state.faults);
@@ -126,6 +127,11 @@ fn added_faults(changed: &Proposed, before: &States, after: &States) -> Vec<Faul
         !changed.contains_key(entry)
             && known.into_iter().any(|known| (&known.key, &known.message) == (&fault.key, &fault.message))
     };
-    let faults = after.iter().flat_map(|(entry, state)| state.faults.iter().map(move |fault| (entry, fault)));
-    faults.filter(|(entry, fault)| !is_known(entry, fault)).map(|(_, fault)| fault.clone()).collect()
+    let faults =
+        after.iter().flat_map(|(entry, state)| state.faults.iter().map(move |fault| (entry, state, fault)));
+    let mut added: Vec<_> = faults.filter(|(entry, _, fault)| !is_known(entry, fault)).collect();
+    if added.iter().any(|(_, state, _)| !state.is_dependent) {
+        added.retain(|(_, state, _)| !state.is_dependent);
+    }
+    added.into_iter().map(|(.., fault)| fault.clone()).collect()
 }

@@ -60,6 +60,8 @@ pub struct EditPage<'a> {
     pub entry: Option<&'a StoredName>,
     /// The names of the configured sources, or models.
     pub names: &'a [String],
+    /// The stored secrets that are URLs: each key, and what of the URL may be shown.
+    pub addresses: &'a [(String, String)],
     /// The form.
     pub form: Form<'a>,
     /// Faults of other entries, which the change would cause.
@@ -138,8 +140,22 @@ impl EditPage<'_> {
 
     fn name_hint(&self) -> &'static str {
         match self.section {
-            StoredSection::Syncs => "The name of the collection in URLs: small letters, digits, _ and -.",
-            StoredSection::Sources | StoredSection::Models => "Small letters, digits, _ and -.",
+            StoredSection::Syncs => {
+                "The name of the collection in URLs: letters, digits, _ and -, the first a letter or a digit."
+            }
+            StoredSection::Sources | StoredSection::Models => {
+                "Letters, digits, _ and -, the first a letter or a digit."
+            }
+        }
+    }
+
+    /// What a field without a value keeps.
+    fn kept(&self, key: &str) -> String {
+        match self.addresses.iter().find(|(known, _)| known == key) {
+            Some((_, address)) => format!(
+                "Leave the field empty to keep the stored URL: {address}, with its user and password."
+            ),
+            None => "A secret is stored. Leave the field empty to keep it.".to_owned(),
         }
     }
 
@@ -162,7 +178,7 @@ impl EditPage<'_> {
             }
             Kind::Line | Kind::Password | Kind::List if form.fields.has(KEPT, key) => html! {
                 input type="hidden" name=(KEPT) value=(key);
-                (form.password(key, label, "A secret is stored. Leave the field empty to keep it."))
+                (form.password(key, label, &self.kept(key)))
             },
             Kind::Password => form.password(key, label, hint),
             Kind::Line | Kind::List => form.line(key, label, hint),

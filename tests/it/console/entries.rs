@@ -125,6 +125,23 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
         .post("/console/configuration/models/customers/delete", &[("state", hidden(&used, "state"))])
         .await;
     assert_eq!(deleted.status, 400, "a sync uses it: {}", deleted.text());
+    let shop = page(&mut admin, "/console/configuration/sources/shop").await;
+    let target = "/console/configuration/sources/shop/delete";
+    let deleted = admin.post(target, &[("state", hidden(&shop, "state"))]).await;
+    let used = "Nothing was deleted: used by <a href=\"/console/configuration/models/customers\">model customers</a>";
+    assert!(deleted.status == 400 && deleted.text().contains(used), "{}", deleted.text());
+    assert!(!deleted.text().contains("there is no"), "{}", deleted.text());
+    // A fault of the source is not one of everything that depends on it.
+    let faulty =
+        [("type", "sqlite"), ("state", hidden(&shop, "state")), ("path", &*path), ("other", "bogus = 1")];
+    let faulty = admin.post("/console/configuration/sources/shop/edit", &faulty).await;
+    let text = faulty.text();
+    assert!(text.contains("bogus: unknown key") && !text.contains("there is no source"), "{text}");
+    assert!(!text.contains("other parts of the configuration"), "{text}");
+    let sync = page(&mut admin, "/console/syncs/customer").await;
+    for link in ["models/customers\">customers</a>", "sources/shop\">shop</a>"] {
+        assert!(sync.contains(link), "{link}: {sync}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,7 +235,16 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
     let url = "postgres://larder:first-hunter2@127.0.0.1:1/shop";
     led_to(&admin.post("/console/new/sources", &[("type", "postgres"), ("name", "pg"), ("url", url)]).await);
     let edit = page(&mut admin, "/console/configuration/sources/pg/edit").await;
-    assert!(!edit.contains("hunter2") && edit.contains("A secret is stored"), "{edit}");
+    assert!(
+        !edit.contains("hunter2") && edit.contains("the stored URL: postgres://127.0.0.1:1/shop,"),
+        "{edit}"
+    );
+    let shown = page(&mut admin, "/console/configuration/sources/pg").await;
+    assert!(
+        shown.contains("<code>postgres://127.0.0.1:1/shop</code>") && !shown.contains("larder:"),
+        "{shown}"
+    );
+    assert!(shown.contains("/console/new/models?source=pg\">Add a model"), "{shown}");
     let first = hidden(&edit, "state").to_owned();
     let keep = [
         ("type", "postgres"),
