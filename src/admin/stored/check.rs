@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admin::Error,
-    domain::{CollectionName, StoredName},
+    domain::{CollectionName, InvalidName, StoredName},
     metadata::{STORED_ENTRIES_MAX, StoredChange, StoredVersion},
     settings::Fault,
 };
@@ -59,7 +59,7 @@ impl Checked {
 /// Faults of the name, and of the size of the document.
 pub(super) fn bound_faults(entry: &StoredName, document: &Map<String, Value>) -> Vec<Fault> {
     let name = CollectionName::new(&entry.name).err();
-    let name = name.map(|error| fault(entry, "", format!("cannot be used as a name: {error}")));
+    let name = name.map(|_| fault(entry, "", InvalidName { what: entry.section.singular() }.to_string()));
     let bytes = serde_json::to_vec(document).map_or(0, |text| text.len());
     let size = (bytes > DOCUMENT_BYTES_MAX)
         .then(|| fault(entry, "", format!("is larger than {DOCUMENT_BYTES_MAX} bytes")));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::{
     super::form::{Faults, Fields, WHOLE},
@@ -75,6 +75,7 @@ fn text(kind: Kind, value: &Value) -> Option<String> {
             items?.join(", ")
         }
         Kind::Flag(_) => value.as_bool()?.to_string(),
+        Kind::Share if value.is_number() => value.to_string(),
         Kind::Choice(options) => value.as_str().filter(|text| is_one_of(options, text))?.to_owned(),
         Kind::Miss => value.as_str().filter(|text| is_one_of(ON_MISS, text))?.to_owned(),
         _ => value.as_str()?.to_owned(),
@@ -96,6 +97,7 @@ fn read(input: &Input, fields: &Fields, faults: &mut Faults) -> Option<Value> {
         }
         _ if text.is_empty() => None,
         Kind::List => Some(text.split(',').map(str::trim).collect()),
+        Kind::Share => Some(serde_json::from_str::<Number>(text).map_or_else(|_| text.into(), Value::Number)),
         Kind::Flag(_) => Some(text.parse().map_or_else(|_| text.into(), Value::Bool)),
         Kind::Miss if text == RECORD => {
             let record = serde_json::from_str::<Value>(fields.text(MISS_RECORD));
@@ -269,6 +271,9 @@ mod tests {
             StoredSection::Syncs,
             &json!({ "model": "m", "on_miss": "empty", "allow_empty": true, "regions": ["a", "b"] }),
         );
+        let shares =
+            check(StoredSection::Syncs, &json!({ "model": "m", "max_removed": 0.5, "max_rejected": "5%" }));
+        assert_eq!((shares.text("max_removed"), shares.text(OTHER)), ("0.5", ""));
     }
 
     #[test]

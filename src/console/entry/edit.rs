@@ -181,7 +181,7 @@ impl EditPage<'_> {
                 (form.password(key, label, &self.kept(key)))
             },
             Kind::Password => form.password(key, label, hint),
-            Kind::Line | Kind::List => form.line(key, label, hint),
+            Kind::Line | Kind::List | Kind::Share => form.line(key, label, hint),
         }
     }
 }

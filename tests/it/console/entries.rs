@@ -191,7 +191,13 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
         assert!(text.contains(&format!("id=\"{field}-fault\"")), "{field}: {text}");
     }
     let refused = admin.post("/console/new/models", &[("name", "Not a name"), ("source", "warehouse")]).await;
-    assert!(refused.status == 400 && refused.text().contains("id=\"name-fault\""), "{}", refused.text());
+    assert!(
+        refused.status == 400 && refused.text().contains("the name of a model has"),
+        "{}",
+        refused.text()
+    );
+    let refused = admin.post("/console/new/sources", &[("type", "postgres"), ("name", "x")]).await;
+    assert!(refused.text().contains("(write url = &quot;...&quot;)"), "{}", refused.text());
     // A name that the file has, whatever is beside the form.
     let taken = [("name", "people"), ("source", "warehouse"), ("table", "people"), ("primary_key", "id")];
     let refused = admin.post("/console/new/models", &taken).await;
@@ -209,6 +215,7 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
         ("model", "people"),
         ("index_name", "id"),
         ("index_columns", "id"),
+        ("max_removed", "0.5"),
         ("act", "check"),
     ];
     let checked = admin.post("/console/new/syncs", &checked).await;
