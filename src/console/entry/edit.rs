@@ -20,7 +20,7 @@ use super::{
     new_path, section_path, toml,
 };
 use crate::{
-    admin::{Fault, QUESTIONS, StoredView, type_names},
+    admin::{Fault, QUESTIONS, StoredView, about, type_names},
     domain::{StoredName, StoredSection},
 };
 
@@ -42,7 +42,7 @@ impl NewSourcePage<'_> {
         let content = html! {
             p { "Where are the rows? Larder only reads." }
             ul { @for name in asked.chain(others) {
-                li { a href=(link(&new_path(StoredSection::Sources), &[("type", name)])) { (name) } }
+                li { a href=(link(&new_path(StoredSection::Sources), &[("type", name)])) { (name) } " " span class="quiet" { (about(name)) } }
             } }
         };
         page("Add a source", Some(self.visitor), &content)
@@ -163,7 +163,7 @@ impl EditPage<'_> {
         let Input { key, label, hint, kind } = *input;
         let (form, names) = (self.form, self.names.iter().map(|name| (&**name, &**name)));
         match kind {
-            Kind::Text => form.code(key, label, hint),
+            Kind::Text => form.sql(key, label, hint),
             Kind::Choice(options) | Kind::Flag(options) => form.select(key, label, hint, options),
             Kind::Column => form.suggested(COLUMNS, key, label, hint),
             Kind::Indexes => indexes(form, key, label, hint),
