@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::{ConfigurationFile, Error, Exported, Sources, StoredState, listed};
+use super::{ConfigurationFile, Error, Exported, Sources, StoredState, listed, secret};
 use crate::{
     domain::{CollectionName, Column, StoredName, StoredSection},
     model::{Model, Target},
@@ -154,6 +154,16 @@ impl Configuration {
         Some(EntryView { name, managed_by, settings, version, faults })
     }
 
+    /// The secrets of a stored entry in force that are URLs: each key with scheme, host, port and database, without user,
+    /// password and parameters.
+    pub fn addresses(&self, entry: &StoredName) -> Vec<(String, String)> {
+        let stored = self.stored.get(entry).and_then(|stored| stored.view.settings.as_ref()?.as_object());
+        let shown = &self.shown[entry.section.as_str()][&entry.name];
+        let secrets = stored.into_iter().flatten().filter(|(_, value)| secret(value).is_some());
+        let urls = secrets.filter_map(|(key, _)| Some((key.clone(), address(shown[key].as_str()?)?)));
+        urls.collect()
+    }
+
     /// Reads at most `limit` rows of a model, before any mapping, and hands each to `show` as a JSON object. Returns its
     /// columns.
     ///
@@ -179,5 +189,33 @@ impl Configuration {
             let known = listed(self.models.keys().map(String::as_str));
             Error::UnknownModel { name: name.to_owned(), known }
         })
+    }
+}
+
+/// A URL without its user, password and parameters, but for the one that names a database.
+fn address(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let (host, parameters) = host.split_once('?').unwrap_or((host, ""));
+    let database = parameters.split('&').find(|parameter| parameter.starts_with("database="));
+    let database = database.map(|database| format!("?{database}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{database}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_url_has_neither_user_nor_password() {
+        for (url, shown) in [
+            ("postgres://u:***@h:5432/d?sslmode=require", Some("postgres://h:5432/d")),
+            ("postgres://u:a@b?c/d@h/d", Some("postgres://h/d")),
+            ("sqlserver://u:***@h:1433?encrypt=true&database=shop", Some("sqlserver://h:1433?database=shop")),
+            ("postgres://h/d", Some("postgres://h/d")),
+            ("***", None),
+        ] {
+            assert_eq!(address(url).as_deref(), shown, "{url}");
+        }
     }
 }

@@ -92,7 +92,7 @@ pub use crate::{
     mapping::FIELD_KEYS,
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
     settings::Fault,
-    source::{QUESTIONS, Query, Question, questions, type_names},
+    source::{QUESTIONS, Query, Question, about, questions, type_names},
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fmt::{self, Display},
+    ops::Bound,
 };
 
 use maud::{Markup, html};
@@ -19,6 +20,10 @@ pub const STATE: &str = "state";
 /// The name under which the faults are kept that are about no field.
 pub(super) const WHOLE: &str = "form";
 
+/// Lines that a field of several lines shows at least.
+const AREA_ROWS_MIN: usize = 3;
+/// The same of a statement.
+const SQL_ROWS_MIN: usize = 8;
 /// Most lines that a field of several lines shows at once.
 const AREA_ROWS_MAX: usize = 24;
 
@@ -101,9 +106,10 @@ impl Faults {
         self.0.entry(field.into()).or_insert_with(|| fault.to_string());
     }
 
-    /// Whether a field whose name `is_it` has a fault.
-    pub(super) fn has(&self, is_it: impl Fn(&str) -> bool) -> bool {
-        self.0.keys().any(|name| is_it(name))
+    /// Whether a field whose name begins with `prefix` has a fault.
+    pub(super) fn has(&self, prefix: &str) -> bool {
+        let mut from = self.0.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.next().is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
     /// Adds the faults of `others`. Those that are there stay.
@@ -176,17 +182,22 @@ impl Form<'_> {
 
     /// Several lines of text.
     pub(super) fn lines(self, name: &str, label: &str, hint: &str) -> Markup {
-        self.area(None, name, label, hint)
+        self.area(None, AREA_ROWS_MIN, name, label, hint)
     }
 
-    /// Several lines of SQL or TOML.
+    /// Several lines of TOML or Liquid.
     pub(super) fn code(self, name: &str, label: &str, hint: &str) -> Markup {
-        self.area(Some("code"), name, label, hint)
+        self.area(Some("code"), AREA_ROWS_MIN, name, label, hint)
     }
 
-    fn area(self, class: Option<&str>, name: &str, label: &str, hint: &str) -> Markup {
+    /// A statement, of more lines from the start.
+    pub(super) fn sql(self, name: &str, label: &str, hint: &str) -> Markup {
+        self.area(Some("code"), SQL_ROWS_MIN, name, label, hint)
+    }
+
+    fn area(self, class: Option<&str>, rows_min: usize, name: &str, label: &str, hint: &str) -> Markup {
         let (fault, text) = (self.fault(name), self.fields.text(name));
-        let rows = (text.lines().count() + 1).clamp(3, AREA_ROWS_MAX);
+        let rows = (text.lines().count() + 1).clamp(rows_min, AREA_ROWS_MAX);
         self.framed(name, label, hint, &html! {
             textarea id=(name) name=(name) class=[class] rows=(rows) autocomplete="off" spellcheck="false"
                 aria-invalid=[fault.map(|_| "true")] aria-describedby=(described_by(name, fault.is_some())) {

@@ -33,12 +33,13 @@ pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{} {what}{s}", number(count as u64))
 }
 
-/// `1.5 s`, `2 min 5 s`, `3 h 4 min`.
+/// `15 ms`, `1.5 s`, `2 min 5 s`, `3 h 4 min`.
 pub(super) fn duration(duration: TimeDelta) -> String {
     let millis = duration.num_milliseconds().max(0);
     let seconds = millis / 1000;
     match seconds {
-        0..10 => format!("{}.{} s", seconds, millis % 1000 / 100),
+        0 => format!("{millis} ms"),
+        1..10 => format!("{}.{} s", seconds, millis % 1000 / 100),
         10..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
@@ -94,7 +95,8 @@ mod tests {
     #[test]
     fn durations_and_sizes_are_rounded_down() {
         for (given, expected) in [
-            (-5, "0.0 s"),
+            (-5, "0 ms"),
+            (999, "999 ms"),
             (1_560, "1.5 s"),
             (59_999, "59 s"),
             (125_000, "2 min 5 s"),

@@ -12,7 +12,7 @@ pub const NAME_BYTES_MAX: usize = 64;
     article(.what)
 )]
 pub struct InvalidName {
-    /// The kind of name: "collection", "index" or "region".
+    /// The kind of name, such as "collection" or "source".
     pub what: &'static str,
 }
 

@@ -134,6 +134,17 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// A hint with dots in place of variables, which stored entries do not have.
+fn without_variables(hint: &str) -> String {
+    let mut parts = hint.split("${");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("...");
+        text.push_str(part.split_once('}').map_or(part, |(_, rest)| rest));
+    }
+    text
+}
+
 /// Most faults reported of one configuration: nobody reads more, and comparing them stays cheap.
 const FAULTS_MAX: usize = 500;
 
@@ -174,7 +185,10 @@ impl Report {
 
     /// Adds a fault. The same fault of a key at the same place counts once: a faulty value of
     /// `[defaults.sync]` is read again in every sync, under that sync's name.
-    pub(crate) fn push(&self, fault: Fault) {
+    pub(crate) fn push(&self, mut fault: Fault) {
+        if let (Place::Stored(_), Some(hint)) = (&fault.place, &fault.hint) {
+            fault.hint = Some(without_variables(hint));
+        }
         let mut faults = self.faults.borrow_mut();
         let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);
         let is_known = |known: &Fault| {

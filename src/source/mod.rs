@@ -45,7 +45,7 @@ pub use adbc::{FoundDriver, found as drivers, work};
 pub use error::{Cause, Error};
 pub(crate) use http::{Endpoint, is_busy};
 pub use key_counts::{KEYS_COUNTED_MAX, KeyCounts};
-pub use questions::{QUESTIONS, Question, questions};
+pub use questions::{QUESTIONS, Question, about, questions};
 pub(crate) use settings::{SECTION, check_defaults, read};
 pub use types::{ColumnTypes, DeclaredType};
 

@@ -143,6 +143,32 @@ pub const QUESTIONS: [(&str, &[Question]); 19] = [
     ),
 ];
 
+/// What a type reads, in few words.
+pub fn about(source_type: &str) -> &'static str {
+    match source_type {
+        "postgres" => "PostgreSQL, and databases that speak its protocol",
+        "mysql" => "MySQL and MariaDB",
+        "sqlserver" => "Microsoft SQL Server and Azure SQL, by user and password or token; the usual choice",
+        "sqlite" => "a SQLite file",
+        "clickhouse" => "ClickHouse, over HTTP",
+        "trino" => "Trino, over HTTP",
+        "databricks" => "Databricks SQL warehouses",
+        "snowflake" => "Snowflake; needs a driver",
+        "bigquery" => "Google BigQuery; needs a driver",
+        "duckdb" => "DuckDB and MotherDuck; needs a driver",
+        "files" => "CSV, Parquet, JSON and Excel files of a directory, bucket or server",
+        "redshift" => "Amazon Redshift; needs a driver",
+        "athena" => "Amazon Athena",
+        "flightsql" => "Dremio, StarRocks, Doris and others with Arrow Flight SQL; needs a driver",
+        "oracle" => "Oracle Database; needs a driver",
+        "mssql" => "SQL Server by a driver, for Windows, Kerberos and managed identities",
+        "google_sheets" => "a spreadsheet of Google Sheets",
+        "microsoft_excel" => "an Excel workbook in OneDrive or SharePoint",
+        "adbc" => "any other database that has a driver of ADBC",
+        _ => "",
+    }
+}
+
 /// The questions about a type; none about one that is configured by its keys alone.
 pub fn questions(source_type: &str) -> &'static [Question] {
     QUESTIONS.iter().find(|(name, _)| *name == source_type).map_or(&[], |(_, questions)| questions)
@@ -153,9 +179,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_has_questions() {
+    fn every_type_has_questions_and_words() {
         for name in crate::source::type_names() {
-            assert!(!questions(name).is_empty(), "{name}");
+            assert!(!questions(name).is_empty() && !about(name).is_empty(), "{name}");
         }
     }
 }

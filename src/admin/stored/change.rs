@@ -104,15 +104,16 @@ impl Admin {
             };
             let entries = open_entries(file.secret_keys(), &stored);
             let present = entries.iter().find(|open| open.stored.entry == *entry);
+            let mut refused = Vec::new();
             let document = match new {
                 NewStored::Document(document) => {
-                    let kept = keep_secrets(entry, Value::Object(document), present);
+                    let kept = keep_secrets(entry, Value::Object(document), present, &mut refused);
                     Some(kept.map_err(|fault| Error::ConfigurationInvalid(vec![fault]))?)
                 }
                 NewStored::Version(_) | NewStored::Deleted => None,
             };
             let proposed = [(entry.clone(), document)].into();
-            let checked = check(file, proposed, &entries, self.clock.now())?;
+            let checked = check(file, proposed, &entries, refused, self.clock.now())?;
             let is_new = current.is_none();
             if dry_run {
                 return Ok(StoredChanged { version: None, is_new });

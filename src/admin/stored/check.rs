@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admin::Error,
-    domain::{CollectionName, StoredName},
+    domain::{CollectionName, InvalidName, StoredName},
     metadata::{STORED_ENTRIES_MAX, StoredChange, StoredVersion},
     settings::Fault,
 };
@@ -59,14 +59,14 @@ impl Checked {
 /// Faults of the name, and of the size of the document.
 pub(super) fn bound_faults(entry: &StoredName, document: &Map<String, Value>) -> Vec<Fault> {
     let name = CollectionName::new(&entry.name).err();
-    let name = name.map(|error| fault(entry, "", format!("cannot be used as a name: {error}")));
+    let name = name.map(|_| fault(entry, "", InvalidName { what: entry.section.singular() }.to_string()));
     let bytes = serde_json::to_vec(document).map_or(0, |text| text.len());
     let size = (bytes > DOCUMENT_BYTES_MAX)
         .then(|| fault(entry, "", format!("is larger than {DOCUMENT_BYTES_MAX} bytes")));
     name.into_iter().chain(size).collect()
 }
 
-/// Checks the configuration with the new documents, and encrypts their secrets.
+/// Checks the configuration with the new documents, and encrypts their secrets. `refused` has faults that are known before.
 ///
 /// # Errors
 /// [`Error::ConfigurationInvalid`] with all faults, [`Error::TooManyStored`].
@@ -74,6 +74,7 @@ pub(super) fn check(
     file: &dyn ConfigurationFile,
     proposed: Proposed,
     entries: &[OpenEntry],
+    refused: Vec<Fault>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Checked>, Error> {
     let next = with_proposed(&proposed, entries, now);
@@ -82,7 +83,8 @@ pub(super) fn check(
     }
     let after = file.layer(&next);
     let before = file.layer(entries).configuration.stored;
-    let mut faults = added_faults(&proposed, &before, &after.configuration.stored);
+    let mut faults = refused;
+    faults.extend(added_faults(&proposed, &before, &after.configuration.stored));
     let mut checked = Vec::new();
     for (entry, open) in proposed {
         let pointers = after.secrets.get(&entry).map(Vec::as_slice).unwrap_or_default();
@@ -116,7 +118,8 @@ pub(super) fn with_proposed(
 
 type States = BTreeMap<StoredName, StoredState>;
 
-/// The faults of the changed entries, and those that other entries did not have before.
+/// The faults of the changed entries, and those that other entries did not have before. Without those that end with another
+/// one of them: an entry that depends on a faulty one.
 fn added_faults(changed: &Proposed, before: &States, after: &States) -> Vec<Fault> {
     let is_known = |entry: &StoredName, fault: &Fault| {
         let known = before.get(entry).into_iter().flat_map(|state| &state.faults);
@@ -124,6 +127,11 @@ fn added_faults(changed: &Proposed, before: &States, after: &States) -> Vec<Faul
         !changed.contains_key(entry)
             && known.into_iter().any(|known| (&known.key, &known.message) == (&fault.key, &fault.message))
     };
-    let faults = after.iter().flat_map(|(entry, state)| state.faults.iter().map(move |fault| (entry, fault)));
-    faults.filter(|(entry, fault)| !is_known(entry, fault)).map(|(_, fault)| fault.clone()).collect()
+    let faults =
+        after.iter().flat_map(|(entry, state)| state.faults.iter().map(move |fault| (entry, state, fault)));
+    let mut added: Vec<_> = faults.filter(|(entry, _, fault)| !is_known(entry, fault)).collect();
+    if added.iter().any(|(_, state, _)| !state.is_dependent) {
+        added.retain(|(_, state, _)| !state.is_dependent);
+    }
+    added.into_iter().map(|(.., fault)| fault.clone()).collect()
 }

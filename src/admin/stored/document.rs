@@ -152,13 +152,18 @@ fn moved(entry: &StoredName, document: &Value, present: &OpenEntry) -> Option<St
 }
 
 /// A client's document with `{"$secret": true}` replaced by the secrets of the present one. A secret of a source is kept only
-/// for the server that it was written for: who may edit the source need not know it.
+/// for the server that it was written for: who may edit the source need not know it. Adds the faults of secrets that are not
+/// kept for that reason to `refused`: with them, the document can be checked, and must not be used.
 pub(super) fn keep_secrets(
     entry: &StoredName,
     mut document: Value,
     present: Option<&OpenEntry>,
+    refused: &mut Vec<Fault>,
 ) -> Result<Value, Fault> {
     let moved = present.and_then(|present| moved(entry, &document, present));
+    let stored_type = present.and_then(|present| present.stored.document.as_ref()?.get("type"));
+    // A key that is a secret of one type may be a word of another, which faults show.
+    let is_of_type = stored_type == document.get("type");
     replace_secrets(&mut document, "", &mut |pointer, given| {
         if *given != Value::Bool(true) {
             let message =
@@ -174,7 +179,11 @@ pub(super) fn keep_secrets(
             let message = format!(
                 "is not kept when `{key}` changes, which may say to whom it is sent; write the secret"
             );
-            return Err(fault(entry, pointer, message));
+            let refusal = fault(entry, pointer, message);
+            if !is_of_type {
+                return Err(refusal);
+            }
+            refused.push(refusal);
         }
         match kept.map(|present| &present.document) {
             Some(Ok(document)) => Ok(document.pointer(pointer).cloned().unwrap_or_default()),

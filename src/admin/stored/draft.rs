@@ -36,12 +36,14 @@ impl Admin {
         let stored = self.metadata.stored_entries().await?;
         let entries = open_entries(file.secret_keys(), &stored);
         let present = entries.iter().find(|open| open.stored.entry == *entry);
-        let document = keep_secrets(entry, Value::Object(document), present);
+        let mut refused = Vec::new();
+        let document = keep_secrets(entry, Value::Object(document), present, &mut refused);
         let document = document.map_err(|fault| Error::ConfigurationInvalid(vec![fault]))?;
         let proposed = [(entry.clone(), Some(document))].into();
         let layered = file.layer(&with_proposed(&proposed, &entries, self.clock.now()));
         let state = layered.configuration.stored.get(entry);
         faults.extend(state.into_iter().flat_map(|state| state.faults.iter().cloned()));
+        faults.extend(refused);
         if faults.is_empty() {
             Ok(Draft { layered, entry: entry.clone() })
         } else {

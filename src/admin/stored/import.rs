@@ -135,15 +135,7 @@ impl Admin {
                 let left = entries.iter().map(|open| &open.stored.entry).filter(is_left);
                 proposed.extend(left.map(|entry| (entry.clone(), None)));
             }
-            let checked = match check(file, proposed, &entries, self.clock.now()) {
-                Ok(checked) if faults.is_empty() => checked,
-                Ok(_) => return Err(Error::ConfigurationInvalid(faults)),
-                Err(Error::ConfigurationInvalid(more)) => {
-                    faults.extend(more);
-                    return Err(Error::ConfigurationInvalid(faults));
-                }
-                Err(error) => return Err(error),
-            };
+            let checked = check(file, proposed, &entries, faults, self.clock.now())?;
             let present = |checked: &Checked| entries.iter().find(|open| open.stored.entry == checked.entry);
             let compared: Vec<_> =
                 checked.iter().map(|checked| (checked, compare(checked, present(checked)))).collect();
@@ -192,7 +184,7 @@ fn proposed(
             continue;
         }
         let present = entries.iter().find(|open| open.stored.entry == entry);
-        match keep_secrets(&entry, document, present) {
+        match keep_secrets(&entry, document, present, faults) {
             Ok(document) => {
                 proposed.insert(entry, Some(document));
             }

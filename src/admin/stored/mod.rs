@@ -92,12 +92,14 @@ pub struct StoredState {
     pub view: StoredView,
     /// Why it is not in force; empty when it is.
     pub faults: Vec<Fault>,
+    /// Whether the faults are there only because another entry is not in force.
+    pub is_dependent: bool,
 }
 
 impl StoredState {
     /// The state of an entry without faults.
     pub fn of(stored: &StoredVersion) -> Self {
-        Self { view: StoredView::of(stored), faults: Vec::new() }
+        Self { view: StoredView::of(stored), faults: Vec::new(), is_dependent: false }
     }
 }
 

@@ -248,7 +248,17 @@ async fn key(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Resul
         return Ok(());
     }
     let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
-    shown.beside.key = Some(draft.configuration().check_key(&entry.name, &column).await?);
+    let configuration = draft.configuration();
+    match configuration.check_key(&entry.name, &column).await.map_err(Error::from) {
+        Ok(checked) => shown.beside.key = Some(checked),
+        Err(error) => {
+            // Another column may be at fault. Then the model cannot be read either.
+            let read = configuration.preview_model(&entry.name, 1, |_| {}).await.map_err(Error::from);
+            let (error, requested) =
+                read.err().map_or((error, DraftRequest::Key), |error| (error, DraftRequest::Rows));
+            refuse_at(field_at_fault(error.code().code, &shown.fields, requested), &error, shown);
+        }
+    }
     Ok(())
 }
 

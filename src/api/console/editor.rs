@@ -74,6 +74,7 @@ fn render(
         visitor: grant.into(),
         section,
         entry,
+        addresses: &entry.map(|entry| configuration.addresses(entry)).unwrap_or_default(),
         names: &names.map(|entry| entry.name).collect::<Vec<_>>(),
         form: Form { fields: &shown.fields, faults: &shown.faults },
         elsewhere: &shown.elsewhere,

@@ -72,6 +72,8 @@ struct Shown {
     refusal: Option<Error>,
     /// Why a model or sync that was just saved does not work.
     unread: Option<Error>,
+    /// Whether it was not deleted because something uses it.
+    is_used: bool,
     done: Option<Done>,
 }
 
@@ -153,6 +155,8 @@ async fn render(
         visitor: grant.into(),
         name,
         entry: &entry,
+        addresses: &configuration.addresses(name),
+        is_used: shown.is_used,
         users: &users(&configuration, name),
         versions: &versions,
         source_answer: shown.source_answer,
@@ -270,11 +274,15 @@ async fn act(
     at: &str,
 ) -> Result<Response, Refused> {
     let publisher = state.publisher()?;
+    let is_deletion = new == NewStored::Deleted;
     let changed = stored::change(state, publisher, name, new, expected(sent), false, caller.principal());
     let refused = match changed.await {
         Ok(Ok(_)) => return Ok(see(at)),
         Ok(Err(faults)) => admin::Error::ConfigurationInvalid(faults).into(),
         Err(error) => error,
     };
-    render(state, &caller.0, name, Shown { refusal: Some(refused), ..Shown::default() }).await
+    let is_used = is_deletion
+        && refused.code().code == "configuration_invalid"
+        && !users(&state.configured.read(), name).is_empty();
+    render(state, &caller.0, name, Shown { refusal: Some(refused), is_used, ..Shown::default() }).await
 }

@@ -47,6 +47,8 @@ impl ConfigurationFile for Config {
                 Err(fault) => state.faults.push(fault.clone()),
             }
         }
+        // What an earlier round has left out is why a later one finds faults.
+        let mut is_dependent = false;
         // Every round leaves out an entry at least, or is the last one.
         let layered = loop {
             match self.with(&in_force) {
@@ -55,8 +57,9 @@ impl ConfigurationFile for Config {
                     tracing::error!(%faults, "the configuration file has faults that it did not have before");
                     break self.clone();
                 }
-                Err(faults) => leave_out(&mut in_force, &faults, &mut states),
+                Err(faults) => leave_out(&mut in_force, &faults, is_dependent, &mut states),
             }
+            is_dependent = true;
         };
         let secrets = in_force.iter().map(|(open, document)| {
             let entry = open.stored.entry.clone();
@@ -172,12 +175,16 @@ fn declared_twice(entry: &StoredName) -> Fault {
 fn leave_out(
     in_force: &mut Vec<Opened<'_>>,
     faults: &Faults,
+    is_dependent: bool,
     states: &mut BTreeMap<StoredName, StoredState>,
 ) {
     let count = in_force.len();
     let mut add = |entry: &StoredName, faults: Vec<Fault>| {
-        if let Some(state) = states.get_mut(entry) {
+        if let Some(state) = states.get_mut(entry)
+            && !faults.is_empty()
+        {
             state.faults.extend(faults);
+            state.is_dependent = is_dependent;
         }
     };
     in_force.retain(|(open, _)| {

@@ -11,6 +11,20 @@ let timer = 0;
 let isBusy = false;
 let isStale = false;
 
+/** Messages of the page that the preview has not found itself, such as one about the name. Each stays until its field is edited. */
+const held = new Set([...form.querySelectorAll(".message")].filter(message => message.childElementCount > 0));
+
+/** The message of the field `element`, or of its row. */
+function messageOf(element) {
+  return element.closest("li, .field")?.querySelector(".message");
+}
+
+/** Lets the preview replace the messages of a field, its row and its rows, since it was edited. */
+function edited(element) {
+  held.delete(messageOf(element));
+  held.delete(element.closest("fieldset")?.querySelector(".message"));
+}
+
 /** Requests the preview as soon as nothing has changed for a while. */
 function follow() {
   isStale = true;
@@ -28,9 +42,11 @@ async function preview() {
     const body = new URLSearchParams(new FormData(form));
     body.set("act", "preview");
     const answer = await fetch(form.getAttribute("action"), { method: "POST", body });
-    show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (answer.status === 401) {
+      beside.replaceChildren("Your session has ended. Sign in in another tab, then go on here: nothing that you entered is lost.");
+    } else show(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
-    beside.replaceChildren("There is no preview at present. Load the page again.");
+    beside.replaceChildren("There is no preview at present. It is requested again when you change the form.");
   }
   isBusy = false;
   beside.removeAttribute("aria-busy");
@@ -47,8 +63,12 @@ function show(page) {
   document.getElementById("columns-known").replaceChildren(...page.getElementById("columns-known").childNodes);
   if (isStale) return;
   const other = page.getElementById("entry");
-  pair(".message", other, (own, now) => own.replaceChildren(...now.childNodes));
+  pair(".message", other, (own, now) => {
+    if (now.childElementCount > 0) held.delete(own);
+    if (!held.has(own)) own.replaceChildren(...now.childNodes);
+  });
   pair("input, select, textarea", other, (own, now) => {
+    if (held.has(messageOf(own))) return;
     for (const name of ["aria-invalid", "aria-describedby"]) {
       if (now.hasAttribute(name)) own.setAttribute(name, now.getAttribute(name));
       else own.removeAttribute(name);
@@ -97,12 +117,14 @@ form.addEventListener("click", event => {
   const button = event.target.closest("button[name=change]");
   if (!button) return;
   const verb = button.value.match(/add|up|down|remove/)?.[0];
+  edited(button);
   if (!change(verb, button.closest("li"), button.closest("fieldset"))) return;
   event.preventDefault();
   if (button.isConnected && button.closest("li")) button.focus();
   follow();
 });
 form.addEventListener("input", event => {
+  edited(event.target);
   if (event.target.name === "field_kind") fit(event.target.closest("li"));
   follow();
 });

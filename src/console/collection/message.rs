@@ -117,10 +117,17 @@ fn call(call: &ContentCall) -> Markup {
             td class="number" { @if let Some(status) = call.status { (status) } @else { "–" } }
             td class="number" { (format!("{:.2}", call.took.as_secs_f64() * 1000.0)) }
             td class="number" { (number(call.bytes as u64)) }
-            td class="text" { (words(call.outcome)) }
+            td class="text" {
+                (words(call.outcome))
+                @if call.status == Some(401) { br; span class="quiet" { (UNAUTHENTICATED) } }
+            }
         }
     }
 }
+
+/// Why a request may have the status 401.
+const UNAUTHENTICATED: &str = "401: the request has no API key, or one that this node does not know: it is wrong, expired or \
+    revoked, or was created a moment ago";
 
 fn words(outcome: ContentOutcome) -> &'static str {
     match outcome {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::{
     super::form::{Faults, Fields, WHOLE},
@@ -75,6 +75,7 @@ fn text(kind: Kind, value: &Value) -> Option<String> {
             items?.join(", ")
         }
         Kind::Flag(_) => value.as_bool()?.to_string(),
+        Kind::Share if value.is_number() => value.to_string(),
         Kind::Choice(options) => value.as_str().filter(|text| is_one_of(options, text))?.to_owned(),
         Kind::Miss => value.as_str().filter(|text| is_one_of(ON_MISS, text))?.to_owned(),
         _ => value.as_str()?.to_owned(),
@@ -96,6 +97,7 @@ fn read(input: &Input, fields: &Fields, faults: &mut Faults) -> Option<Value> {
         }
         _ if text.is_empty() => None,
         Kind::List => Some(text.split(',').map(str::trim).collect()),
+        Kind::Share => Some(serde_json::from_str::<Number>(text).map_or_else(|_| text.into(), Value::Number)),
         Kind::Flag(_) => Some(text.parse().map_or_else(|_| text.into(), Value::Bool)),
         Kind::Miss if text == RECORD => {
             let record = serde_json::from_str::<Value>(fields.text(MISS_RECORD));
@@ -120,11 +122,15 @@ pub fn document(section: StoredSection, fields: &Fields) -> (Map<String, Value>,
             settings.insert(input.key.to_owned(), value);
         }
     }
+    let mut twice = Vec::new();
     for (key, value) in faults.take(OTHER, toml::read(fields.text(OTHER))).unwrap_or_default() {
         if settings.contains_key(&key) || key == TYPE {
-            faults.add(OTHER, format!("{key} has a field of its own"));
+            twice.push(format!("{key} has a field of its own"));
         }
         settings.insert(key, value);
+    }
+    if !twice.is_empty() {
+        faults.add(OTHER, twice.join("\n"));
     }
     (settings, faults)
 }
@@ -133,7 +139,7 @@ pub fn document(section: StoredSection, fields: &Fields) -> (Map<String, Value>,
 /// give are missing in it, and said already.
 pub fn add_placed(of_form: &mut Faults, mut placed: Faults) {
     for (key, rows) in [("indexes", "index-"), ("fields", "field-")] {
-        if of_form.has(|name| name.starts_with(rows)) {
+        if of_form.has(rows) {
             placed = placed.without(key);
         }
     }
@@ -265,6 +271,9 @@ mod tests {
             StoredSection::Syncs,
             &json!({ "model": "m", "on_miss": "empty", "allow_empty": true, "regions": ["a", "b"] }),
         );
+        let shares =
+            check(StoredSection::Syncs, &json!({ "model": "m", "max_removed": 0.5, "max_rejected": "5%" }));
+        assert_eq!((shares.text("max_removed"), shares.text(OTHER)), ("0.5", ""));
     }
 
     #[test]
@@ -332,6 +341,13 @@ mod tests {
         let refused = |fields: &Fields| document(StoredSection::Syncs, fields).1;
         let twice = Fields::preset(&[("model", "m"), (OTHER, "model = \"n\"")]);
         assert!(format!("{:?}", refused(&twice)).contains("model has a field of its own"));
+        let both = Fields::preset(&[
+            ("model", "m"),
+            ("on_delete", "keep"),
+            (OTHER, "model = \"n\"\non_delete = \"keep\""),
+        ]);
+        let shown = format!("{:?}", refused(&both));
+        assert!(shown.contains("model has a field of its own\\non_delete has a field of its own"), "{shown}");
         let broken = Fields::preset(&[("index_name", "id"), (OTHER, "x")]);
         let shown = format!("{:?}", refused(&broken));
         assert!(shown.contains("\"index-0\": ") && shown.contains("\"other\": \"line 1: "), "{shown}");

@@ -20,7 +20,7 @@ use super::{
     new_path, section_path, toml,
 };
 use crate::{
-    admin::{Fault, QUESTIONS, StoredView, type_names},
+    admin::{Fault, QUESTIONS, StoredView, about, type_names},
     domain::{StoredName, StoredSection},
 };
 
@@ -42,7 +42,7 @@ impl NewSourcePage<'_> {
         let content = html! {
             p { "Where are the rows? Larder only reads." }
             ul { @for name in asked.chain(others) {
-                li { a href=(link(&new_path(StoredSection::Sources), &[("type", name)])) { (name) } }
+                li { a href=(link(&new_path(StoredSection::Sources), &[("type", name)])) { (name) } " " span class="quiet" { (about(name)) } }
             } }
         };
         page("Add a source", Some(self.visitor), &content)
@@ -60,6 +60,8 @@ pub struct EditPage<'a> {
     pub entry: Option<&'a StoredName>,
     /// The names of the configured sources, or models.
     pub names: &'a [String],
+    /// The stored secrets that are URLs: each key, and what of the URL may be shown.
+    pub addresses: &'a [(String, String)],
     /// The form.
     pub form: Form<'a>,
     /// Faults of other entries, which the change would cause.
@@ -138,8 +140,22 @@ impl EditPage<'_> {
 
     fn name_hint(&self) -> &'static str {
         match self.section {
-            StoredSection::Syncs => "The name of the collection in URLs: small letters, digits, _ and -.",
-            StoredSection::Sources | StoredSection::Models => "Small letters, digits, _ and -.",
+            StoredSection::Syncs => {
+                "The name of the collection in URLs: letters, digits, _ and -, the first a letter or a digit."
+            }
+            StoredSection::Sources | StoredSection::Models => {
+                "Letters, digits, _ and -, the first a letter or a digit."
+            }
+        }
+    }
+
+    /// What a field without a value keeps.
+    fn kept(&self, key: &str) -> String {
+        match self.addresses.iter().find(|(known, _)| known == key) {
+            Some((_, address)) => format!(
+                "Leave the field empty to keep the stored URL: {address}, with its user and password."
+            ),
+            None => "A secret is stored. Leave the field empty to keep it.".to_owned(),
         }
     }
 
@@ -147,7 +163,7 @@ impl EditPage<'_> {
         let Input { key, label, hint, kind } = *input;
         let (form, names) = (self.form, self.names.iter().map(|name| (&**name, &**name)));
         match kind {
-            Kind::Text => form.code(key, label, hint),
+            Kind::Text => form.sql(key, label, hint),
             Kind::Choice(options) | Kind::Flag(options) => form.select(key, label, hint, options),
             Kind::Column => form.suggested(COLUMNS, key, label, hint),
             Kind::Indexes => indexes(form, key, label, hint),
@@ -162,10 +178,10 @@ impl EditPage<'_> {
             }
             Kind::Line | Kind::Password | Kind::List if form.fields.has(KEPT, key) => html! {
                 input type="hidden" name=(KEPT) value=(key);
-                (form.password(key, label, "A secret is stored. Leave the field empty to keep it."))
+                (form.password(key, label, &self.kept(key)))
             },
             Kind::Password => form.password(key, label, hint),
-            Kind::Line | Kind::List => form.line(key, label, hint),
+            Kind::Line | Kind::List | Kind::Share => form.line(key, label, hint),
         }
     }
 }

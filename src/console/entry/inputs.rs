@@ -28,6 +28,8 @@ pub(super) enum Kind {
     Password,
     /// A string of several lines, such as SQL.
     Text,
+    /// A share of a whole: a percentage, or a number.
+    Share,
     /// Strings, with commas between them.
     List,
     /// The indexes of a collection: a row for each.
@@ -141,13 +143,13 @@ const SYNC: &[Input] = &[
         "max_removed",
         "Largest share removed",
         "A run that would remove more is held for approval. Empty: 30%.",
-        Kind::Line,
+        Kind::Share,
     ),
     input(
         "max_rejected",
         "Largest share rejected",
         "A run that rejects a larger share of its rows is held for approval. Empty: 10%.",
-        Kind::Line,
+        Kind::Share,
     ),
     input("allow_empty", "A first run without rows", "What happens to it.", Kind::Flag(ALLOW_EMPTY)),
 ];

@@ -32,6 +32,10 @@ pub struct EntryPage<'a> {
     pub name: &'a StoredName,
     /// The entry.
     pub entry: &'a EntryView,
+    /// Its secrets that are URLs: each key, and what of the URL may be shown.
+    pub addresses: &'a [(String, String)],
+    /// Whether it was to be deleted, and is not, because something uses it.
+    pub is_used: bool,
     /// The entries that use it.
     pub users: &'a [StoredName],
     /// Its versions, newest first.
@@ -65,7 +69,11 @@ impl EntryPage<'_> {
                     p { "Code: " code { (unread.code) } }
                 }
             }
-            @if let Some(refusal) = &self.refusal { (refusal.notice()) }
+            @if self.is_used {
+                p class="notice fault" role="alert" {
+                    "Nothing was deleted: used by " (self.users()) ". Delete these first, or change what they use."
+                }
+            } @else if let Some(refusal) = &self.refusal { (refusal.notice()) }
             @if !self.entry.faults.is_empty() {
                 ul class="problems" { @for fault in &self.entry.faults { li class="notice fault" { "not in force: " (fault) } } }
             }
@@ -87,18 +95,12 @@ impl EntryPage<'_> {
     fn facts(&self) -> Markup {
         let settings = self.entry.settings.as_object().and_then(toml::write);
         let settings = settings.unwrap_or_else(|| format!("{:#}", self.entry.settings));
-        let users = html! {
-            @if self.users.is_empty() { "nothing" }
-            @for (at, user) in self.users.iter().enumerate() {
-                @if at > 0 { ", " }
-                a href=(entry_path(user)) { (user.section.singular()) " " (user.name) }
-            }
-        };
         let mut facts = vec![("Managed by", html! { (managed_by(self.entry.managed_by)) })];
+        facts.extend(self.addresses.iter().map(|(key, address)| (&**key, html! { code { (address) } })));
         if self.name.section == StoredSection::Syncs {
             facts.push(("Runs", html! { a href=(format!("{SYNCS}/{}", segment(&self.name.name))) { "schedule, runs and records of the sync" } }));
         } else {
-            facts.push(("Used by", users));
+            facts.push(("Used by", self.users()));
         }
         html! {
             (terms(&facts))
@@ -109,11 +111,24 @@ impl EntryPage<'_> {
         }
     }
 
+    fn users(&self) -> Markup {
+        html! {
+            @if self.users.is_empty() { "nothing" }
+            @for (at, user) in self.users.iter().enumerate() {
+                @if at > 0 { ", " }
+                a href=(entry_path(user)) { (user.section.singular()) " " (user.name) }
+            }
+        }
+    }
+
     fn actions(&self) -> Markup {
         let (path, name) = (entry_path(self.name), &*self.name.name);
         html! {
             div class="row" {
                 @if self.is_editable() { a class="button" href=(format!("{path}/edit")) { "Edit" } }
+                @if self.name.section == StoredSection::Sources && self.visitor.may(AdminRole::Admin) {
+                    a class="button" href=(link(&new_path(StoredSection::Models), &[("source", name)])) { "Add a model" }
+                }
                 @if self.name.section == StoredSection::Models {
                     @if self.visitor.may(AdminRole::Operator) { a class="button" href=(format!("{path}/preview")) { "Preview rows" } }
                     @if self.visitor.may(AdminRole::Admin) {

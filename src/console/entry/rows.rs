@@ -5,7 +5,29 @@ use std::fmt::Display;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::super::form::{Faults, Form};
+use super::super::form::{Faults, Fields, Form};
+use crate::domain::limits::FIELDS_MAX;
+
+/// Most rows of a form: as many as a mapping has fields.
+pub(super) const ROWS_MAX: usize = FIELDS_MAX;
+
+/// The values of the field `name` of each row. Rows beyond the bound are ignored; [`check_bound`] reports them.
+pub(super) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a str> {
+    fields.all(name).take(ROWS_MAX)
+}
+
+/// Notes under `key` that a form has more rows than it may have, each with one value of the field `name`.
+pub(super) fn check_bound(fields: &Fields, name: &str, key: &'static str, faults: &mut Faults) {
+    let count = fields.all(name).count();
+    if count > ROWS_MAX {
+        faults.add(
+            key,
+            format!(
+                "There are {count} rows; a form has {ROWS_MAX} at most. The rows after them are left out."
+            ),
+        );
+    }
+}
 
 /// The rows after one of their buttons: `add`, `remove-N`, `up-N` or `down-N`.
 pub(super) fn change<R: Default>(rows: &mut Vec<R>, change: &str) {
@@ -49,9 +71,8 @@ pub(super) fn mark(row: &str, field: &str) -> String {
 
 /// The attributes `aria-invalid` and `aria-describedby` of a `field` of a row. A fault of no field is one of the whole row.
 pub(super) fn invalid(form: Form<'_>, row: &str, field: &str) -> (Option<&'static str>, Option<String>) {
-    let is_of_field = |name: &str| name.strip_prefix(row).is_some_and(|rest| rest.starts_with('.'));
-    let is_at_fault =
-        form.fault(&mark(row, field)).is_some() || form.fault(row).is_some() && !form.faults.has(is_of_field);
+    let is_at_fault = form.fault(&mark(row, field)).is_some()
+        || form.fault(row).is_some() && !form.faults.has(&mark(row, ""));
     (is_at_fault.then_some("true"), is_at_fault.then(|| format!("{row}-fault")))
 }
 

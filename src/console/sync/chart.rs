@@ -13,7 +13,7 @@ const LEFT: u64 = 66;
 const TOP: u64 = 22;
 const BARS_WIDTH: u64 = WIDTH - LEFT;
 const BARS_HEIGHT: u64 = 96;
-/// Largest distance between two bars; many of them are closer.
+/// The distance between two bars up to which they become wider.
 const STEP_MAX: u64 = 20;
 /// Least height and width of a bar, so that every run is seen.
 const BAR_MIN: u64 = 1;
@@ -84,8 +84,9 @@ impl Chart {
         let labelled = format!("{id}-title {id}-description");
         let (count, foot) = (bars.len().max(1) as u64, TOP + BARS_HEIGHT);
         // In tenths, so that many bars are as far apart as few.
-        let step = (BARS_WIDTH * 10 / count).min(STEP_MAX * 10);
-        let width = (step * 7 / 100).max(BAR_MIN);
+        let width = ((BARS_WIDTH * 10 / count).min(STEP_MAX * 10) * 7 / 100).max(BAR_MIN);
+        // The first bar is at the left, above its date, and the last one at the right.
+        let step = (BARS_WIDTH - width) * 10 / (count - 1).max(1);
         html! {
             svg class="chart" role="img" viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) aria-labelledby=(labelled) {
                 title id=(format!("{id}-title")) { (title) }
@@ -139,11 +140,11 @@ mod tests {
         let durations = chart.split("</figure>").next().unwrap();
         for part in [
             "<rect x=\"66\" y=\"94\" width=\"14\" height=\"24\">",
-            "<rect class=\"fault\" x=\"86\" y=\"22\" width=\"14\" height=\"96\">",
+            "<rect class=\"fault\" x=\"346\" y=\"22\" width=\"14\" height=\"96\">",
             "<text x=\"66\" y=\"12\">time</text>",
             ">40 s</text>",
             ">20 s</text>",
-            ">0.0 s</text>",
+            ">0 ms</text>",
             ">1970-01-11 00:00</text>",
             ">1970-02-10 00:00</text>",
             "2 runs; the highest bar: 40 s; the last one: 1970-02-10 00:00:00 UTC: 40 s, failed.",

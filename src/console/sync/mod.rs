@@ -104,8 +104,8 @@ impl SyncPage<'_> {
         let settings = serde_json::to_string_pretty(&self.entry.settings).unwrap_or_default();
         let mut facts = vec![
             ("Collection", html! { a href=(collection_path(self.name)) { (self.name) } }),
-            ("Model", html! { (list::text_of(&self.entry.settings["model"])) }),
-            ("Source", html! { (self.source.unwrap_or("–")) }),
+            ("Model", entry_link(StoredSection::Models, self.entry.settings["model"].as_str())),
+            ("Source", entry_link(StoredSection::Sources, self.source)),
             ("Schedule", self.schedule()),
             (
                 "Managed by",
@@ -157,6 +157,15 @@ impl SyncPage<'_> {
                 }
             }
         }
+    }
+}
+
+/// A link to an entry; a dash without one.
+fn entry_link(section: StoredSection, name: Option<&str>) -> Markup {
+    html! {
+        @if let Some(name) = name {
+            a href=(entry_path(&StoredName { section, name: name.to_owned() })) { (name) }
+        } @else { "–" }
     }
 }
 

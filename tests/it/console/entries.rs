@@ -125,6 +125,23 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
         .post("/console/configuration/models/customers/delete", &[("state", hidden(&used, "state"))])
         .await;
     assert_eq!(deleted.status, 400, "a sync uses it: {}", deleted.text());
+    let shop = page(&mut admin, "/console/configuration/sources/shop").await;
+    let target = "/console/configuration/sources/shop/delete";
+    let deleted = admin.post(target, &[("state", hidden(&shop, "state"))]).await;
+    let used = "Nothing was deleted: used by <a href=\"/console/configuration/models/customers\">model customers</a>";
+    assert!(deleted.status == 400 && deleted.text().contains(used), "{}", deleted.text());
+    assert!(!deleted.text().contains("there is no"), "{}", deleted.text());
+    // A fault of the source is not one of everything that depends on it.
+    let faulty =
+        [("type", "sqlite"), ("state", hidden(&shop, "state")), ("path", &*path), ("other", "bogus = 1")];
+    let faulty = admin.post("/console/configuration/sources/shop/edit", &faulty).await;
+    let text = faulty.text();
+    assert!(text.contains("bogus: unknown key") && !text.contains("there is no source"), "{text}");
+    assert!(!text.contains("other parts of the configuration"), "{text}");
+    let sync = page(&mut admin, "/console/syncs/customer").await;
+    for link in ["models/customers\">customers</a>", "sources/shop\">shop</a>"] {
+        assert!(sync.contains(link), "{link}: {sync}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +191,13 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
         assert!(text.contains(&format!("id=\"{field}-fault\"")), "{field}: {text}");
     }
     let refused = admin.post("/console/new/models", &[("name", "Not a name"), ("source", "warehouse")]).await;
-    assert!(refused.status == 400 && refused.text().contains("id=\"name-fault\""), "{}", refused.text());
+    assert!(
+        refused.status == 400 && refused.text().contains("the name of a model has"),
+        "{}",
+        refused.text()
+    );
+    let refused = admin.post("/console/new/sources", &[("type", "postgres"), ("name", "x")]).await;
+    assert!(refused.text().contains("(write url = &quot;...&quot;)"), "{}", refused.text());
     // A name that the file has, whatever is beside the form.
     let taken = [("name", "people"), ("source", "warehouse"), ("table", "people"), ("primary_key", "id")];
     let refused = admin.post("/console/new/models", &taken).await;
@@ -192,6 +215,7 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
         ("model", "people"),
         ("index_name", "id"),
         ("index_columns", "id"),
+        ("max_removed", "0.5"),
         ("act", "check"),
     ];
     let checked = admin.post("/console/new/syncs", &checked).await;
@@ -218,7 +242,16 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
     let url = "postgres://larder:first-hunter2@127.0.0.1:1/shop";
     led_to(&admin.post("/console/new/sources", &[("type", "postgres"), ("name", "pg"), ("url", url)]).await);
     let edit = page(&mut admin, "/console/configuration/sources/pg/edit").await;
-    assert!(!edit.contains("hunter2") && edit.contains("A secret is stored"), "{edit}");
+    assert!(
+        !edit.contains("hunter2") && edit.contains("the stored URL: postgres://127.0.0.1:1/shop,"),
+        "{edit}"
+    );
+    let shown = page(&mut admin, "/console/configuration/sources/pg").await;
+    assert!(
+        shown.contains("<code>postgres://127.0.0.1:1/shop</code>") && !shown.contains("larder:"),
+        "{shown}"
+    );
+    assert!(shown.contains("/console/new/models?source=pg\">Add a model"), "{shown}");
     let first = hidden(&edit, "state").to_owned();
     let keep = [
         ("type", "postgres"),
@@ -234,6 +267,23 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
         stored["settings"],
         json!({ "type": "postgres", "url": { "$secret": true }, "statement_timeout": "5m" })
     );
+    // Every fault is reported with that of the secret, which does not go elsewhere.
+    let edit = page(&mut admin, "/console/configuration/sources/pg/edit").await;
+    let wrong = keep.map(|(name, value)| match name {
+        "state" => (name, hidden(&edit, "state")),
+        "other" => (name, "bogus = 1\nurl = \"x\"\ntype = \"y\""),
+        _ => (name, value),
+    });
+    let mut unknown = wrong;
+    unknown[5].1 = "bogus = 1";
+    let refused = admin.post("/console/configuration/sources/pg/edit", &unknown).await;
+    for part in ["bogus: unknown key", "is not kept when `bogus` changes"] {
+        assert!(refused.status == 400 && refused.text().contains(part), "{part}: {}", refused.text());
+    }
+    let refused = admin.post("/console/configuration/sources/pg/edit", &wrong).await;
+    for part in ["url has a field of its own", "type has a field of its own"] {
+        assert!(refused.text().contains(part), "{part}: {}", refused.text());
+    }
     // Another tab still shows the first version.
     let late = admin.post("/console/configuration/sources/pg/edit", &keep).await;
     assert!(late.status == 412 && late.text().contains("statement_timeout"), "{}", late.text());

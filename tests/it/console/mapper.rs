@@ -206,6 +206,16 @@ async fn the_form_of_a_model_shows_tables_rows_and_how_its_key_fits() {
         beside(&wrong_key).contains("source_unknown_column")
             && wrong_key.contains("id=\"primary_key-fault\"")
     );
+    let wrong_columns = [
+        ("source", "warehouse"),
+        ("table", "people"),
+        ("columns", "id, nothing"),
+        ("primary_key", "id"),
+        ("act", "key"),
+    ];
+    let wrong_columns = admin.post(new, &wrong_columns).await;
+    let text = wrong_columns.text();
+    assert!(text.contains("id=\"columns-fault\"") && !text.contains("id=\"primary_key-fault\""), "{text}");
     assert!(beside(&check(&mut admin, "nowhere", "id").await).contains("source_unknown_table"));
     for act in ["key", "rows"] {
         let fields = [("source", "warehouse"), ("table", "nowhere"), ("primary_key", "id"), ("act", act)];

@@ -76,6 +76,7 @@ async fn a_message_is_rendered_with_the_rights_of_its_key() {
             "{empty:?}"
         );
         assert!(empty.text().contains("goes on with an empty variable"), "{empty:?}");
+        assert_eq!(empty.text().contains("one that this node does not know"), status == 401, "{empty:?}");
     }
     let retried = message.replace(":save", ":retry :save");
     let aborted = rendered(&mut operator, &retried, "nobody", &key).await;

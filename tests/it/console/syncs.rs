@@ -65,7 +65,8 @@ async fn syncs_are_listed_and_one_shows_its_schedule_and_where_it_is_managed() {
     assert!(page.contains("<td>announced</td>"), "{page}");
     assert!(page.contains("At 03:30 (cron 30 3 * * *, Europe/Berlin)"), "{page}");
     assert!(
-        page.contains("<dt>Source</dt><dd>warehouse</dd>") && page.contains("the configuration file"),
+        page.contains("<a href=\"/console/configuration/sources/warehouse\">warehouse</a>")
+            && page.contains("the configuration file"),
         "{page}"
     );
     assert!(

@@ -8,7 +8,10 @@ use larder::{
 };
 use serde_json::{Value, json};
 
-use super::{browser::arrived, sessions::link};
+use super::{
+    browser::{arrived, shows, sign_in, text},
+    sessions::link,
+};
 use crate::{
     admin::fixture::Fixture,
     support::{browser::Browser, process::until},
@@ -153,4 +156,59 @@ async fn every_wrong_value_is_marked_beside_its_field_and_nothing_is_lost() {
             seen["values"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
         assert_eq!(found, kept, "{page}");
     }
+}
+
+/// Fills in and sends the form of a new sync, and waits for the message about its name and for the preview after it.
+async fn send_name(browser: &Browser, origin: &str, name: &str) -> Value {
+    browser.open(&format!("{origin}{SYNC}?model=people")).await;
+    let values = [("name", name), ("schedule", "every 5m")];
+    let case = json!({ "form": SYNC, "values": values, "at_fault": "name" });
+    assert_eq!(browser.run(SEND, case.clone()).await, Ok(json!(true)), "{name}");
+    until("the preview of the refused form", async || {
+        let is_shown = "return !window.isBefore && document.querySelector('[data-beside] .tree') !== null";
+        (browser.peek(is_shown, Value::Null).await? == true).then_some(())
+    })
+    .await;
+    browser.peek(SEEN, case).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_live_preview_leaves_the_message_of_a_name_until_it_is_edited() {
+    let fixture = Fixture::start().await;
+    let (browser, origin) = sign_in(&fixture, AdminRole::Admin).await;
+    for (name, part) in
+        [("Not a name", "has 1 to 64 characters"), ("person", "is taken already"), ("", "characters")]
+    {
+        let seen = send_name(&browser, &origin, name).await;
+        assert_eq!((&seen["invalid"], &seen["values"][0]), (&json!("true"), &json!(name)), "{seen}");
+        assert!(seen["message"].as_str().is_some_and(|message| message.contains(part)), "{name}: {seen}");
+    }
+    // Another field changes nothing of it; its own edit ends it.
+    let write = "const field = document.querySelector(`main [name=${argument[0]}]`);
+        field.value = argument[1]; field.dispatchEvent(new Event('input', { bubbles: true }))";
+    browser.run(write, json!(["schedule", "often"])).await.unwrap();
+    text(&browser, "#schedule-fault").await;
+    text(&browser, "#name-fault").await;
+    browser.run(write, json!(["name", "free"])).await.unwrap();
+    until("no message", async || {
+        let is_gone = "return !document.querySelector('#name-fault, #name[aria-invalid]')";
+        (browser.peek(is_gone, Value::Null).await? == true).then_some(())
+    })
+    .await;
+
+    // The session ends while the form is edited: nothing is lost, and another tab signs in again.
+    let sessions = fixture.get("/admin/v1/sessions").await["items"].clone();
+    for session in sessions.as_array().unwrap() {
+        let target = format!("/admin/v1/sessions/{}", session["id"].as_str().unwrap());
+        assert_eq!(fixture.ask("DELETE", &target, None).await.status / 100, 2);
+    }
+    browser.run(write, json!(["schedule", "every 7m"])).await.unwrap();
+    shows(&browser, "Sign in in another tab, then go on here").await;
+    let path = link(&fixture, AdminRole::Admin).await;
+    let sign_in =
+        "await fetch('/console/sign-in', { method: 'POST', body: new URLSearchParams({ token: argument }) })";
+    browser.run(sign_in, json!(path.rsplit('/').next())).await.unwrap();
+    browser.run(write, json!(["name", "freed"])).await.unwrap();
+    shows(&browser, "every 7 minutes").await;
+    assert_eq!(text(&browser, "[data-beside] h2").await, "Preview");
 }

@@ -20,7 +20,7 @@ pub(in crate::api) use self::routes::{models, sources, syncs};
 use super::{
     AdminState, Publishing,
     gate::Caller,
-    input::{Headers, detached, invalid, named, request_key},
+    input::{Headers, detached, invalid, request_key},
 };
 use crate::{
     admin::{
@@ -28,7 +28,7 @@ use crate::{
         Publisher, StoredChanged, StoredView,
     },
     api::http::error::Error,
-    domain::{CollectionName, Digest, StoredName, StoredSection},
+    domain::{CollectionName, Digest, InvalidName, StoredName, StoredSection},
 };
 
 /// How a change is made.
@@ -95,7 +95,9 @@ pub(in crate::api) enum Changed {
 
 /// An entry of the path.
 pub(in crate::api) fn entry(section: StoredSection, name: &str) -> Result<StoredName, Error> {
-    named::<CollectionName>(section.singular(), name)?;
+    if CollectionName::new(name).is_err() {
+        return Err(invalid(InvalidName { what: section.singular() }.to_string()));
+    }
     Ok(StoredName { section, name: name.to_owned() })
 }
 

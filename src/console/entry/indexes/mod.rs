@@ -41,7 +41,7 @@ fn fault_name(at: usize) -> String {
 
 /// The rows of a form.
 fn rows(fields: &Fields) -> Vec<Row> {
-    let mut values = FIELDS.map(|name| fields.all(name));
+    let mut values = FIELDS.map(|name| rows::values(fields, name));
     let mut rows = Vec::new();
     while let Some(name) = values[0].next() {
         let mut row = Row::default();
@@ -56,7 +56,8 @@ fn rows(fields: &Fields) -> Vec<Row> {
 
 /// Whether a form has a row that somebody has filled in.
 pub(super) fn has_rows(fields: &Fields) -> bool {
-    rows(fields).iter().any(|row| !row.is_blank())
+    let mut filled_in = [NAME, COLUMNS].into_iter().flat_map(|name| rows::values(fields, name));
+    filled_in.any(|value| !value.trim().is_empty())
 }
 
 /// The form with these rows in place of its own.
@@ -192,6 +193,7 @@ impl Row {
 /// The setting of a form's rows; `None` without a row. A row that nobody has filled in is none.
 pub(super) fn read(fields: &Fields, faults: &mut Faults) -> Option<Value> {
     let mut settings = Map::new();
+    rows::check_bound(fields, NAME, "indexes", faults);
     for (at, row) in rows(fields).iter().enumerate().filter(|(_, row)| !row.is_blank()) {
         let name = row.get(NAME);
         let setting = match row.setting() {
@@ -212,8 +214,7 @@ pub(super) fn faulty_row<'k>(
     fields: &Fields,
     within: &'k str,
 ) -> Option<(String, &'k str, Option<&'static str>)> {
-    let rows = rows(fields);
-    let (at, rest) = rows::at_fault(rows.iter().map(|row| row.get(NAME)), within)?;
+    let (at, rest) = rows::at_fault(rows::values(fields, NAME).map(str::trim), within)?;
     let field = match rest {
         "column" | "columns" => Some(COLUMNS),
         "each" => Some(EACH),

@@ -57,7 +57,7 @@ fn rows(fields: &Fields) -> Vec<Row> {
         value: values.next().unwrap_or_default().to_owned(),
         output: outputs.next().unwrap_or_default().to_owned(),
     };
-    fields.all(NAME).map(row).collect()
+    super::rows::values(fields, NAME).map(row).collect()
 }
 
 /// Whether a form has rows.
@@ -150,6 +150,7 @@ impl Row {
 /// The setting of a form's rows; `None` without a row. A row that nobody has filled in is none.
 pub(super) fn read(fields: &Fields, faults: &mut Faults) -> Option<Value> {
     let mut settings = Map::new();
+    super::rows::check_bound(fields, NAME, "fields", faults);
     for (at, row) in rows(fields).iter().enumerate().filter(|(_, row)| !row.is_blank()) {
         let setting = match row.setting() {
             _ if row.name.is_empty() => Err((NAME, "Write the name of the field.".to_owned())),
@@ -166,8 +167,8 @@ pub(super) fn read(fields: &Fields, faults: &mut Faults) -> Option<Value> {
 
 /// The name of the row's fault to which the key `within` of the fields belongs, and the field of the row.
 pub(super) fn faulty_row(fields: &Fields, within: &str) -> Option<(String, Option<&'static str>)> {
-    let rows = rows(fields);
-    let (at, rest) = super::rows::at_fault(rows.iter().map(|row| &*row.name), within)?;
+    let names = super::rows::values(fields, NAME).map(str::trim);
+    let (at, rest) = super::rows::at_fault(names, within)?;
     let field = match rest {
         "as" => Some(OUTPUT),
         "" | "column" | "liquid" | "value" => Some(VALUE),
@@ -229,6 +230,22 @@ mod tests {
         }
         assert!(!shown.contains("field-0") && !shown.contains("field-6"), "{shown}");
         assert_eq!(read(&form(&[["", "column", " ", ""]]), &mut Faults::default()), None);
+    }
+
+    #[test]
+    fn rows_beyond_the_bound_are_a_fault_of_the_form() {
+        use super::super::rows::ROWS_MAX;
+        let form = |count| Fields::parse("field_name=a&".repeat(count).as_bytes());
+        let mut faults = Faults::default();
+        read(&form(ROWS_MAX), &mut faults);
+        assert!(!faults.has("fields") && faults.has("field-1599."), "every row has its own message");
+        let sent = form(ROWS_MAX + 1);
+        assert_eq!((rows(&sent).len(), sent.all(NAME).count()), (ROWS_MAX, ROWS_MAX + 1));
+        let mut faults = Faults::default();
+        read(&sent, &mut faults);
+        let shown = format!("{faults:?}");
+        assert!(shown.contains("There are 1601 rows; a form has 1600 at most."), "{shown}");
+        assert!(!faults.has("field-1600"));
     }
 
     #[test]
