@@ -40,12 +40,12 @@ pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> R
         let body = json!({ "name": name, "grant": grant, "expires_at": expires_at, "limits": limits });
         let mut created: Created = remote.change(Method::POST, "/admin/v1/keys", body).await?;
         let pending = created.pending.take();
-        warn(std::mem::take(&mut created.warnings));
+        warn(&created.warnings);
         let (id, key) = created.whole()?;
         return show_created(&id, key.expose_secret(), pending.map(pending_failure));
     }
     let config = session::load(config)?;
-    warn(new.warnings(&session::registry(&config).await?));
+    warn(&new.warnings(&session::registry(&config).await?));
     let principal = session::principal(&arguments.actor);
     let stored = new.clone();
     let KeyChange { done: key, pending } = change(
@@ -98,8 +98,10 @@ fn pending_failure(pending: Refused) -> Failure {
     Failure::Remote(Refused { kind: Some(ErrorKind::Unavailable), ..pending })
 }
 
-fn warn(warnings: Vec<String>) {
-    warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        complain(&format!("warning: {warning}"));
+    }
 }
 
 fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {

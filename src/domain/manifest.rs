@@ -145,6 +145,7 @@ pub struct Configuration {
 impl Configuration {
     /// This configuration as it is announced at `now`: a file that is dated in the future would go before every later
     /// change.
+    #[must_use]
     pub fn announced_at(self, now: DateTime<Utc>) -> Self {
         Self { changed_at: self.changed_at.min(now), ..self }
     }

@@ -28,7 +28,7 @@ const STATEMENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// SQLite's clock in microseconds (its resolution is milliseconds).
 const SQLITE_NOW: &str = "cast(unixepoch('subsec') * 1000000 as integer)";
 
-/// A pool of either database, which counts what it is query_count.
+/// A pool of either database, which counts its queries.
 #[derive(Debug, Clone)]
 pub(super) struct Database {
     pub(super) connections: Connections,

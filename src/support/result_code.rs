@@ -66,6 +66,7 @@ pub enum Meaning {
 impl Meaning {
     /// The meaning of a code that comes in `phase`. Functions of a query can raise the codes of a login, too; then they
     /// say nothing about the source's user, password and database.
+    #[must_use]
     pub fn within(self, phase: Phase) -> Self {
         let is_of_login = matches!(self, Self::WrongPassword | Self::LoginRefused | Self::UnknownDatabase);
         match phase {

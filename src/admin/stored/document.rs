@@ -85,7 +85,7 @@ pub(super) fn encrypt_document(
         let Some(Value::String(text)) = document.pointer(pointer) else { continue };
         match keys.encrypt(&place(entry, pointer), text) {
             Ok(encrypted) => {
-                *document.pointer_mut(pointer).expect("it was found") = json!({ SECRET: encrypted })
+                *document.pointer_mut(pointer).expect("it was found") = json!({ SECRET: encrypted });
             }
             Err(error) => faults.push(fault(entry, pointer, error.to_string())),
         }

@@ -239,9 +239,9 @@ pub(in crate::api) async fn roll_back(
             let done = json!(publisher.rollback(&name, to, caller.principal()).await?);
             Ok((done.clone(), done))
         };
-        admin.once(key, act).await
+        Box::pin(admin.once(key, act)).await
     };
-    Ok(Json(detached(act).await?.0))
+    Ok(Json(Box::pin(detached(act)).await?.0))
 }
 
 /// Pins a region to a version, while the others follow the newest.

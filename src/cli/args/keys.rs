@@ -142,7 +142,7 @@ pub(in crate::cli) struct MintToken {
     /// A collection that the token is bound to; may be given several times
     #[arg(long = "collection", value_name = "COLLECTION")]
     pub(in crate::cli) collections: Vec<CollectionName>,
-    /// The index in which the subject is looked up; needed when the configuration has no record_index
+    /// The index in which the subject is looked up; needed when the configuration has no `record_index`
     #[arg(long, value_name = "INDEX")]
     pub(in crate::cli) record_index: Option<IndexName>,
     /// A field that the token is bound to; may be given several times

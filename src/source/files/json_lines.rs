@@ -88,17 +88,13 @@ impl JsonLinesReader {
             )));
         }
         self.has_line = true;
-        match self.read_object()? {
-            None => {
-                let members = json::members(&self.object);
-                Ok(members.filter_map(|(name, _)| Some(json::unescaped(name)?.into_owned())).collect())
-            }
-            Some(_) => {
-                let text = String::from_utf8_lossy(&self.raw);
-                let names = members(&text).map(|members| members.into_keys().collect());
-                names.ok_or_else(|| self.wrong("line 1 is not one JSON object"))
-            }
+        if self.read_object()?.is_none() {
+            let members = json::members(&self.object);
+            return Ok(members.filter_map(|(name, _)| Some(json::unescaped(name)?.into_owned())).collect());
         }
+        let text = String::from_utf8_lossy(&self.raw);
+        let names = members(&text).map(|members| members.into_keys().collect());
+        names.ok_or_else(|| self.wrong("line 1 is not one JSON object"))
     }
 
     /// Reads the next line that is not empty into `raw`; false at the end of the file.
