@@ -33,7 +33,9 @@ pub enum Error {
     #[error("no admin key has the id {0:?}; `larder admin keys list` shows them")]
     UnknownAdminKey(String),
     /// No session has this id.
-    #[error("no session has the id {0:?}, or it has ended; GET /admin/v1/sessions lists those that are open")]
+    #[error(
+        "no session has the id {0:?}, or it has ended; `larder admin sessions list` shows those that are open"
+    )]
     UnknownSession(String),
     /// No run has this id.
     #[error("no run has the id {0}; `larder runs` shows the last ones")]

@@ -1,6 +1,13 @@
 //! Clients of the storage services: the only place that tells them apart.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::DirBuilder,
+    io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use object_store::{
     BackoffConfig, Certificate, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
@@ -8,7 +15,6 @@ use object_store::{
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
     local::LocalFileSystem,
-    path::Path as ObjectPath,
     prefix::PrefixStore,
 };
 use secrecy::ExposeSecret;
@@ -66,27 +72,19 @@ pub(super) fn unusable(location: String, source: &object_store::Error) -> Error 
 /// Opens a directory of this machine, created with mode 0700 if it does not exist.
 fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
     let local = |source| Error::Local { action: "create", path: path.to_owned(), source };
-    let root = match DirBuilder::new().recursive(true).mode(0o700).create(path) {
-        Ok(()) => path.canonicalize().map_err(local)?,
-        // The target of the link is not mounted. A node serves what it has until it is.
-        Err(_) if path.is_symlink() => return unmounted(path),
-        Err(source) => return Err(local(source)),
-    };
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|source| {
+        // The system says that it exists.
+        let is_link = source.kind() == ErrorKind::AlreadyExists && path.is_symlink();
+        let reason = "it is a link to a directory that does not exist; is its file system mounted?";
+        local(if is_link { io::Error::other(reason) } else { source })
+    })?;
+    let root = path.canonicalize().map_err(local)?;
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|source| unusable(format!("file:{}", root.display()), &source))?
         .with_fsync(true)
         .with_automatic_cleanup(true);
     Ok(Arc::new(store))
-}
-
-/// The directory at `path`, a link without a target: requests fail, or find nothing, until it has one.
-fn unmounted(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
-    tracing::warn!(path = %path.display(), "the directory of the store is a link to nowhere; is its file system mounted?");
-    let local = |source| Error::Local { action: "read", path: path.to_owned(), source };
-    let whole = std::path::absolute(path).map_err(local)?;
-    let prefix = ObjectPath::from_absolute_path(whole).map_err(object_store::Error::from);
-    let prefix = prefix.map_err(|source| unusable(format!("file:{}", path.display()), &source))?;
-    Ok(Arc::new(PrefixStore::new(LocalFileSystem::new().with_fsync(true), prefix)))
 }
 
 fn s3(bucket: &Bucket, options: ClientOptions) -> object_store::Result<Arc<dyn ObjectStore>> {

@@ -43,7 +43,8 @@ impl Store {
         let inner = backend::open(location)?;
         let (directory, bucket) = match location {
             Location::Directory(path) => {
-                let root = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let local = |source| Error::Local { action: "read", path: path.clone(), source };
+                let root = path.canonicalize().map_err(local)?;
                 directory::protect(&root);
                 (Some(Arc::new(root)), None)
             }

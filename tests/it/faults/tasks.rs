@@ -157,6 +157,7 @@ async fn restartable_task_is_restarted_and_its_problem_shown_meanwhile() {
         ("sync.person", "sync.person", ""),
         ("tls_reload", "tls_reload", tls.as_str()),
         ("events", "events", ""),
+        ("request_rates", "request_rates", ""),
         ("key_usage", "key_usage", ""),
         ("stored_configuration", "stored_configuration", ""),
         ("token_keys.app", "token_keys.app", TOKENS),
