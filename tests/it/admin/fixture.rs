@@ -63,11 +63,16 @@ impl Fixture {
     /// With `node`.
     pub(crate) async fn of(node: Node) -> Self {
         let fixture = Self { node };
+        fixture.until_admin().await;
+        fixture
+    }
+
+    /// Waits until the first admin key has its role: until the publishing side is up, it is that of a viewer.
+    pub(crate) async fn until_admin(&self) {
         until("the first admin key", async || {
-            (fixture.get("/admin/v1/whoami").await["role"] == "admin").then_some(())
+            (self.get("/admin/v1/whoami").await["role"] == "admin").then_some(())
         })
         .await;
-        fixture
     }
 
     /// Sends a request with the first admin key.

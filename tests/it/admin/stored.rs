@@ -15,7 +15,7 @@ use crate::support::{
     http::Answer,
     node::{Node, Warehouse},
     postgres::{Database, Postgres},
-    process::{until, wait_until},
+    process::until,
 };
 
 /// In every secret of these tests.
@@ -43,8 +43,7 @@ impl Stored {
         let warehouse = Warehouse::sqlite(directory.path());
         warehouse.execute("create table people (id integer primary key, name text)").await;
         let fixture = Fixture { node: Node::start(directory, warehouse, SECRETS).await };
-        wait_until("the first admin key", async || fixture.get("/admin/v1/whoami").await["role"] == "admin")
-            .await;
+        fixture.until_admin().await;
         Self { fixture, database }
     }
 
@@ -363,6 +362,7 @@ async fn secrets_are_kept_rotated_and_missed_by_their_source_alone() {
         fs::write(&key_file, keys.join("\n")).unwrap();
         stored.fixture.node.resume().await;
         let fixture = &stored.fixture;
+        fixture.until_admin().await;
         until("the stored entries", async || {
             let listed = fixture.get("/admin/v1/sources").await;
             (listed["items"].as_array().unwrap().len() == 3).then_some(())
@@ -414,6 +414,7 @@ async fn a_name_that_the_file_declares_too_is_a_fault_and_the_file_counts() {
     stored.fixture.node.warehouse.execute("insert into people values (1, 'Bob')").await;
     stored.fixture.node.resume().await;
     let fixture = &stored.fixture;
+    fixture.until_admin().await;
     let model = until("the stored model", async || {
         let model = fixture.get("/admin/v1/models/person").await;
         model["version"].is_u64().then_some(model)
