@@ -66,8 +66,8 @@ impl CursorValue {
     /// The value of a cell; `None` for null.
     ///
     /// # Errors
-    /// [`NotACursor`] for anything but an integer, a time or a date. Digits of a text are none: some sources order them as
-    /// text.
+    /// [`NotACursor`] for anything but an integer, a time or a date. Digits of a text are refused, too: some sources order
+    /// them as text.
     pub fn of(kind: CellKind, text: &[u8]) -> Result<Option<Self>, NotACursor> {
         let text = std::str::from_utf8(text).map_err(|_| NotACursor)?;
         match kind {

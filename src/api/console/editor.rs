@@ -302,7 +302,7 @@ async fn store(
         }
         Err(error) if error.code() == codes::PRECONDITION_FAILED => {
             let newest = state.publisher()?.admin().stored_versions(name).await?.into_iter().next();
-            // Whoever saves now has seen that version.
+            // The form shows that version, so that the next save may replace it.
             let version = newest.as_ref().filter(|newest| newest.settings.is_some());
             let version = version.map_or_else(|| DELETED.to_owned(), |newest| newest.version.to_string());
             shown.fields = std::mem::take(&mut shown.fields).with(STATE, &version);

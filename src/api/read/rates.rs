@@ -1,7 +1,7 @@
 //! How many requests a second this node answers for each collection, over about a minute.
 //!
-//! Requests only count, as they do for `/metrics`. A task remembers the counters now and then, and whoever wants the rates
-//! compares the present counters with the oldest ones: neither the task nor a page is in the way of a request.
+//! A request only increments its counter, as it does for `/metrics`. A task keeps copies of the counters of the last minute.
+//! A rate compares the present counters with the oldest copy, so that no request waits for the task or for a page.
 
 use std::{
     collections::VecDeque,

@@ -73,7 +73,7 @@ impl Address<'_> {
                 "In place of " code { "lrd_..." } " write an API key. In place of " code { "${user_id}" } " or another name write the \
                  attribute that has the value of the index in your messages; for an index with hashes, the hash of it. "
                 @if self.public_url.is_none() {
-                    code { (PLACEHOLDER_URL) } " stands for the public address of your Larder. Whoever operates it sets the address as "
+                    code { (PLACEHOLDER_URL) } " stands for the public address of your Larder. An operator sets it as "
                     code { "public_url" } " in the section " code { "[server]" } " of the configuration file, and these snippets then have it."
                 }
             }

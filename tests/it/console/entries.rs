@@ -290,7 +290,7 @@ async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
     for part in ["Nothing was saved: <strong>", "Version 2, which is stored now", "precondition_failed"] {
         assert!(late.text().contains(part), "{part}: {}", late.text());
     }
-    // Whoever has seen the newest version stores another one in its place.
+    // A form that shows the newest version may replace it.
     let again =
         keep.map(|(name, value)| (name, if name == "state" { hidden(late.text(), "state") } else { value }));
     led_to(&admin.post("/console/configuration/sources/pg/edit", &again).await);

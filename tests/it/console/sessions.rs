@@ -279,7 +279,7 @@ async fn refused_keys_links_and_cookies_of_an_address_are_limited_together() {
     let link = Ticket::generate(TicketKind::LoginLink);
     assert_eq!(visitor.post("/console/sign-in", &[("token", link.expose())]).await.status, 429);
     assert_eq!(fixture.ask("GET", "/admin/v1/whoami", None).await.code(), "too_many_sign_ins");
-    // Whoever has signed in before goes on; a cookie of no session is not checked.
+    // An open session goes on; a cookie of no session is not checked.
     assert!(open.is_signed_in().await);
     visitor.cookie = Some(format!("larder={}", Ticket::generate(TicketKind::Session).expose()));
     assert_eq!(visitor.get("/console").await.status, 429);
