@@ -91,6 +91,26 @@ const VALUES: &[(&str, &str, ColumnKind, CellKind, &str)] = &[
         "{\"k\":[9223372036854775807]}",
     ),
     ("Array(DateTime('UTC'))", "['2024-01-02 03:04:05']", Json, Cell::Json, "[\"2024-01-02T03:04:05Z\"]"),
+    ("Array(FixedString(4))", "['ab', 'abcd', '']", Json, Cell::Json, "[\"ab\",\"abcd\",\"\"]"),
+    (
+        "Array(Tuple(`a, (b` Nullable(FixedString(3)), at DateTime64(6, 'Asia/Tokyo')))",
+        "[('x', '2024-07-01 12:00:00.5'), (null, '2024-07-01 12:00:00')]",
+        Json,
+        Cell::Json,
+        "[{\"a, (b\":\"x\",\"at\":\"2024-07-01T03:00:00.5Z\"},{\"a, (b\":null,\"at\":\"2024-07-01T03:00:00Z\"}]",
+    ),
+    (
+        "Map(FixedString(4), Tuple(DateTime64(3, 'UTC'), FixedString(2)))",
+        "map('é', ('2024-07-01 12:00:00.120', 'a'))",
+        Json,
+        Cell::Json,
+        "{\"é\":[\"2024-07-01T12:00:00.12Z\",\"a\"]}",
+    ),
+    ("Array(FixedString(2))", "['\\0a']", Json, Cell::Invalid, "invalid_text"),
+    ("Map(Float64, UInt8)", "map(1.5, 1)", Json, Cell::Json, "{\"1.5\":1}"),
+    ("Map(Float64, UInt8)", "map(nan, 1)", Json, Cell::Invalid, "invalid_value"),
+    ("Array(Float32)", "[0.1, nan, inf]", Json, Cell::Json, "[0.1,null,null]"),
+    ("Array(Nullable(Float32))", "[null, -0.0]", Json, Cell::Json, "[null,0]"),
     ("JSON", "'{\"a\": {\"b\": 9007199254740993}}'", Json, Cell::Json, "{\"a\":{\"b\":9007199254740993}}"),
     ("Variant(String, UInt8)", "'v'", Any, Cell::Text, "v"),
     ("Variant(String, UInt8)", "7::UInt8", Any, Cell::Integer, "7"),
@@ -119,7 +139,7 @@ async fn every_type_is_served_as_it_is_printed() {
     {
         assert_eq!((column.kind, cell), (*kind, &(*cell_kind, (*text).to_owned())), "{type_name}: {value}");
     }
-    assert_eq!(table.nulled(), 2);
+    assert_eq!(table.nulled(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,7 @@
 use memchr::memchr;
 use reqwest::Response;
 
-use super::{
-    ClickHouse, fault,
-    types::{self, RowReader},
-};
+use super::{ClickHouse, fault, types, values::RowReader};
 use crate::{
     domain::row::{Column, RowBatch},
     source::{

@@ -7,6 +7,7 @@ mod lines;
 mod pinned;
 mod settings;
 mod types;
+mod values;
 
 use std::{iter, time::Duration};
 
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use self::{
     lines::Lines,
     pinned::{Lacking, TIMEOUT},
-    types::RowReader,
+    values::RowReader,
 };
 use super::{
     Query, check_unchanged,

@@ -1,17 +1,13 @@
-//! ClickHouse's types: what class a column has, and how its JSON becomes a cell.
+//! ClickHouse's types: what class a column has, and how the JSON of its values is read.
 
-use crate::{
-    domain::{
-        json::{self, Compactor},
-        reject::RejectReason,
-        row::{CellKind, Column, ColumnKind, RowBatch},
-    },
-    source::cell::{self, CELL_BYTES_MAX},
+use crate::domain::{
+    limits::DEPTH_MAX,
+    row::{Column, ColumnKind},
 };
 
-/// How a value of a column is read.
+/// How a value of a type is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+pub(super) enum Shape {
     Boolean,
     Integer,
     /// All digits as they are.
@@ -24,169 +20,146 @@ enum Shape {
     /// `DateTime64`: the fraction loses its trailing zeros.
     Moment,
     Uuid,
+    /// An array of values of the first part.
+    Array,
+    /// An array, or an object when it has names, of a value of each part.
+    Tuple,
+    /// An object: its keys have the first part's type, its values the second's.
+    Map,
+    /// As it is printed.
     Json,
     /// Decided value by value.
     Any,
 }
 
+/// A type, as far as it decides how a value is read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Type {
+    pub(super) shape: Shape,
+    pub(super) is_nullable: bool,
+    /// The types of the values in it.
+    pub(super) parts: Vec<Self>,
+}
+
+impl Type {
+    /// The type that the server calls so.
+    pub(super) fn parse(name: &str) -> Self {
+        Self::at(name, 0)
+    }
+
+    fn at(full: &str, depth: usize) -> Self {
+        let (name, arguments) = full
+            .split_once('(')
+            .map_or((full, ""), |(name, rest)| (name, rest.strip_suffix(')').unwrap_or(rest)));
+        let arguments = split(arguments, ',').map(str::trim_start);
+        let inner = |at: usize| Self::at(arguments.clone().nth(at).unwrap_or_default(), depth + 1);
+        let shape = match name {
+            // Deeper values are refused whatever their type is.
+            _ if depth > DEPTH_MAX => Shape::Json,
+            "Nullable" => return Self { is_nullable: true, ..inner(0) },
+            "LowCardinality" => return inner(0),
+            // The function's name, then the type.
+            "SimpleAggregateFunction" => return inner(1),
+            "Array" => return Self::of(Shape::Array, vec![inner(0)]),
+            "Map" => return Self::of(Shape::Map, vec![inner(0), inner(1)]),
+            "Tuple" => return Self::tuple(arguments, depth),
+            "Nested" => return Self::of(Shape::Array, vec![Self::tuple(arguments, depth)]),
+            "Bool" => Shape::Boolean,
+            "Float64" => Shape::Float,
+            "Float32" | "BFloat16" => Shape::Single,
+            "FixedString" => Shape::FixedText,
+            "DateTime64" | "Time64" => Shape::Moment,
+            "UUID" => Shape::Uuid,
+            "JSON" | "Object" | "Point" | "Ring" | "Polygon" | "MultiPolygon" | "LineString"
+            | "MultiLineString" | "Geometry" => Shape::Json,
+            "Variant" | "Dynamic" | "Nothing" => Shape::Any,
+            _ if name.starts_with("Int") || name.starts_with("UInt") => Shape::Integer,
+            _ if name.starts_with("Decimal") => Shape::Decimal,
+            _ => Shape::Text,
+        };
+        Self::of(shape, Vec::new())
+    }
+
+    fn of(shape: Shape, parts: Vec<Self>) -> Self {
+        Self { shape, is_nullable: false, parts }
+    }
+
+    /// A tuple of `TYPE`, or of `NAME TYPE`.
+    fn tuple<'a>(parts: impl Iterator<Item = &'a str>, depth: usize) -> Self {
+        let parts = parts.filter_map(|part| split(part, ' ').last());
+        Self::of(Shape::Tuple, parts.map(|part| Self::at(part, depth + 1)).collect())
+    }
+
+    /// The class of columns of this type.
+    fn kind(&self) -> ColumnKind {
+        match self.shape {
+            Shape::Boolean => ColumnKind::Boolean,
+            Shape::Integer => ColumnKind::Integer,
+            Shape::Decimal | Shape::Float | Shape::Single => ColumnKind::Number,
+            Shape::Text | Shape::FixedText | Shape::Moment => ColumnKind::Text,
+            Shape::Uuid => ColumnKind::Uuid,
+            Shape::Array | Shape::Tuple | Shape::Map | Shape::Json => ColumnKind::Json,
+            Shape::Any => ColumnKind::Any,
+        }
+    }
+}
+
 /// The column of a name and a type.
 pub(super) fn column(name: String, type_name: String) -> Column {
-    let kind = match shape(&type_name).0 {
-        Shape::Boolean => ColumnKind::Boolean,
-        Shape::Integer => ColumnKind::Integer,
-        Shape::Decimal | Shape::Float | Shape::Single => ColumnKind::Number,
-        Shape::Text | Shape::FixedText | Shape::Moment => ColumnKind::Text,
-        Shape::Uuid => ColumnKind::Uuid,
-        Shape::Json => ColumnKind::Json,
-        Shape::Any => ColumnKind::Any,
-    };
-    Column { name, kind, type_name }
+    Column { name, kind: Type::parse(&type_name).kind(), type_name }
 }
 
-/// How values of a type are read, and whether they can be null.
-fn shape(type_name: &str) -> (Shape, bool) {
-    let (name, arguments) = type_name
-        .split_once('(')
-        .map_or((type_name, ""), |(name, rest)| (name, rest.strip_suffix(')').unwrap_or(rest)));
-    let shape = match name {
-        "Nullable" => return (shape(arguments).0, true),
-        "LowCardinality" => return shape(arguments),
-        // The function's name, then the type.
-        "SimpleAggregateFunction" => return shape(arguments.split_once(", ").map_or("", |(_, inner)| inner)),
-        "Bool" => Shape::Boolean,
-        "Float64" => Shape::Float,
-        "Float32" | "BFloat16" => Shape::Single,
-        "FixedString" => Shape::FixedText,
-        "DateTime64" | "Time64" => Shape::Moment,
-        "UUID" => Shape::Uuid,
-        "Array" | "Tuple" | "Map" | "Nested" | "JSON" | "Object" | "Point" | "Ring" | "Polygon"
-        | "MultiPolygon" | "LineString" | "MultiLineString" | "Geometry" => Shape::Json,
-        "Variant" | "Dynamic" | "Nothing" => Shape::Any,
-        _ if name.starts_with("Int") || name.starts_with("UInt") => Shape::Integer,
-        _ if name.starts_with("Decimal") => Shape::Decimal,
-        _ => Shape::Text,
-    };
-    (shape, false)
-}
-
-/// Reads the rows of one query.
-pub(super) struct RowReader {
-    /// The shape of each column, and whether it can be null.
-    shapes: Vec<(Shape, bool)>,
-    compactor: Compactor,
-}
-
-impl RowReader {
-    pub(super) fn new(columns: &[Column]) -> Self {
-        let shapes = columns.iter().map(|column| shape(&column.type_name)).collect();
-        Self { shapes, compactor: Compactor::default() }
-    }
-
-    /// Appends the row of a line. Returns false, with an incomplete row, when it has another number of values.
-    pub(super) fn read_row(&mut self, line: &[u8], batch: &mut RowBatch) -> bool {
-        if !line.ends_with(b"]") {
-            return false;
+/// The parts of a text between separators that stand in no parentheses and no quotes.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> + Clone {
+    let (mut depth, mut quote, mut is_escaped) = (0_usize, None, false);
+    text.split(move |letter: char| {
+        match (quote, letter) {
+            _ if is_escaped => is_escaped = false,
+            (Some(_), '\\') => is_escaped = true,
+            (Some(open), _) => quote = quote.filter(|_| letter != open),
+            (None, '\'' | '`' | '"') => quote = Some(letter),
+            (None, '(') => depth += 1,
+            (None, ')') => depth = depth.saturating_sub(1),
+            (None, _) => return depth == 0 && letter == separator,
         }
-        let mut values = json::elements(line);
-        let Self { shapes, compactor } = self;
-        for (shape, is_nullable) in shapes {
-            let Some(value) = values.next() else { return false };
-            if value == b"null" {
-                // Not a number, or infinite.
-                if !*is_nullable && matches!(shape, Shape::Float | Shape::Single) {
-                    batch.count_nulled();
-                }
-                batch.push(CellKind::Null, b"");
-            } else if value.len() > CELL_BYTES_MAX {
-                batch.push_with(|out| cell::invalid(RejectReason::RecordTooLarge, out));
-            } else {
-                batch.push_with(|out| write(*shape, value, compactor, out));
-            }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A type in short: the letter of its shape, `?` when nullable, its parts.
+    fn short(found: &Type) -> String {
+        let letter = format!("{:?}", found.shape);
+        let parts: Vec<String> = found.parts.iter().map(short).collect();
+        let parts = if parts.is_empty() { String::new() } else { format!("({})", parts.join(",")) };
+        format!("{letter}{}{parts}", if found.is_nullable { "?" } else { "" })
+    }
+
+    #[test]
+    fn names_of_types_are_read_with_what_is_in_them() {
+        for (name, expected) in [
+            ("Nullable(FixedString(4))", "FixedText?"),
+            ("LowCardinality(Nullable(String))", "Text?"),
+            ("Array(Array(Nullable(Float32)))", "Array(Array(Single?))"),
+            ("Map(LowCardinality(String), Array(DateTime64(3, 'UTC')))", "Map(Text,Array(Moment))"),
+            ("Tuple(UInt8, Decimal(10, 2))", "Tuple(Integer,Decimal)"),
+            ("Tuple(a UInt8, `b, ( c` Nullable(FixedString(2)))", "Tuple(Integer,FixedText?)"),
+            ("Tuple(Enum8('a, (' = 1, 'it\\'s )' = 2), Bool)", "Tuple(Text,Boolean)"),
+            ("Nested(id UInt64, at DateTime64(6))", "Array(Tuple(Integer,Moment))"),
+            ("SimpleAggregateFunction(max, Nullable(Float64))", "Float?"),
+            ("Variant(FixedString(2), UInt8)", "Any"),
+            ("JSON(max_dynamic_paths=8, a.b UInt32)", "Json"),
+            ("Tuple()", "Tuple"),
+            ("Array", "Array(Text)"),
+            ("Array(Tuple(a ((((", "Array(Tuple(Text))"),
+        ] {
+            assert_eq!(short(&Type::parse(name)), expected, "{name}");
         }
-        values.next().is_none()
+        // A server that lies is no reason to run out of stack.
+        let deep = Type::parse(&"Array(".repeat(100_000));
+        assert_eq!(deep.kind(), ColumnKind::Json);
     }
-
-    /// Appends a row that is too large to be served.
-    pub(super) fn reject_row(&self, batch: &mut RowBatch) {
-        for _ in &self.shapes {
-            batch.push_with(|out| cell::invalid(RejectReason::RecordTooLarge, out));
-        }
-    }
-}
-
-fn write(shape: Shape, value: &[u8], compactor: &mut Compactor, out: &mut Vec<u8>) -> CellKind {
-    match shape {
-        Shape::Boolean => cell::boolean(value == b"true", out),
-        Shape::Integer => number(unquoted(value), CellKind::Integer, out),
-        Shape::Decimal => number(unquoted(value), CellKind::Number, out),
-        Shape::Float => float(value, out, cell::double),
-        Shape::Single => float(value, out, cell::single),
-        Shape::Text | Shape::Uuid => text(value, out, |text| text),
-        Shape::FixedText => text(value, out, |text| text.trim_end_matches('\0')),
-        Shape::Moment => moment(value, out),
-        Shape::Json => cell::json(value, compactor, out),
-        Shape::Any => write(shape_of(value), value, compactor, out),
-    }
-}
-
-/// How one value of a column without a type is read.
-fn shape_of(value: &[u8]) -> Shape {
-    match value.first() {
-        Some(b'"') => Shape::Text,
-        Some(b't' | b'f') => Shape::Boolean,
-        Some(b'-' | b'0'..=b'9') if value.iter().any(|byte| b".eE".contains(byte)) => Shape::Decimal,
-        Some(b'-' | b'0'..=b'9') => Shape::Integer,
-        _ => Shape::Json,
-    }
-}
-
-fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
-}
-
-fn number(value: &[u8], kind: CellKind, out: &mut Vec<u8>) -> CellKind {
-    let from = out.len();
-    match json::number(value, out) {
-        Ok(length) if length == value.len() => kind,
-        _ => {
-            out.truncate(from);
-            cell::invalid(RejectReason::InvalidJson, out)
-        }
-    }
-}
-
-fn float<F: std::str::FromStr>(
-    value: &[u8],
-    out: &mut Vec<u8>,
-    write: fn(F, &mut Vec<u8>) -> Option<CellKind>,
-) -> CellKind {
-    let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    let kind = parsed.and_then(|parsed| write(parsed, out));
-    kind.unwrap_or_else(|| cell::invalid(RejectReason::InvalidJson, out))
-}
-
-/// The part of a string that `part` gives.
-fn text(value: &[u8], out: &mut Vec<u8>, part: impl Fn(&str) -> &str) -> CellKind {
-    if memchr::memchr(b'\\', value).is_none() {
-        return match std::str::from_utf8(unquoted(value)) {
-            Ok(text) => cell::text(part(text).as_bytes(), out),
-            Err(_) => cell::invalid(RejectReason::InvalidText, out),
-        };
-    }
-    match serde_json::from_slice::<String>(value) {
-        Ok(text) => cell::text(part(&text).as_bytes(), out),
-        Err(_) => cell::invalid(RejectReason::InvalidText, out),
-    }
-}
-
-/// A moment without the zeros at the end of its fraction.
-fn moment(value: &[u8], out: &mut Vec<u8>) -> CellKind {
-    let text = unquoted(value);
-    let (text, zone) = text.strip_suffix(b"Z").map_or((text, &b""[..]), |text| (text, b"Z"));
-    let mut end = text.len();
-    if text.contains(&b'.') {
-        end = text.iter().rposition(|byte| *byte != b'0').map_or(0, |last| last + 1);
-        end -= usize::from(text[..end].ends_with(b"."));
-    }
-    cell::text(&[&text[..end], zone].concat(), out)
 }
