@@ -109,4 +109,5 @@ PY
   echo "| MySQL, first run; \`mariadb --quick --batch\` writes the rows | ${mysql[0]} | $export | $(ratio "${mysql[0]}" "$export") | 1.2 |"
   echo "| Postgres by a driver of ADBC, first run; by our own reader | ${adbc[0]} | ${native[0]} | $(ratio "${adbc[0]}" "${native[0]}") | 1.3 |"
   echo "| the same, nothing changed | ${adbc[1]} | ${native[1]} | $(ratio "${adbc[1]}" "${native[1]}") | 1.3 |"
+  cargo bench --locked --quiet --bench worker -- "$driver" "$postgres" 'select * from customers' "$repeat"
 }

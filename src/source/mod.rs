@@ -42,6 +42,7 @@ use self::{
 use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest};
 
 pub use adbc::{FoundDriver, found as drivers, work};
+pub use arrow::ArrowDecoder;
 pub use error::{Cause, Error};
 pub(crate) use http::{Endpoint, is_busy};
 pub use key_counts::{KEYS_COUNTED_MAX, KeyCounts};

@@ -20,8 +20,8 @@ use crate::source::error::{Error, cause};
 
 /// The command of this program that is a worker.
 const COMMAND: &str = "source-worker";
-/// How often the worker's memory is looked at.
-const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the worker's process is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a worker may take to cancel its query and end.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 /// Threads of a driver in Go that run at a time: as few as serve beside it.
@@ -99,19 +99,19 @@ impl Worker {
             let mut frame = pin!(Frame::read(&mut self.stdout));
             loop {
                 tokio::select! {
-                    frame = &mut frame => break Some(frame),
-                    () = sleep(MEMORY_INTERVAL) => {
-                        if pid.and_then(resident_bytes).is_some_and(|bytes| bytes > self.memory_bytes_max) {
-                            break None;
+                    frame = &mut frame => break Ok(frame),
+                    () = sleep(LOOK_INTERVAL) => {
+                        let looked = pid.and_then(State::of).map_or(Ok(()), |state| {
+                            state.check(&self.process, self.memory_bytes_max)
+                        });
+                        if let Err(error) = looked {
+                            break Err(error);
                         }
                     }
                 }
             }
         };
-        let Some(frame) = frame else {
-            self.kill();
-            return Err(fault::too_large(&self.process, self.memory_bytes_max));
-        };
+        let frame = frame.inspect_err(|_| self.kill())?;
         match frame {
             Ok(Frame::Failed(failure)) => Err(fault::of(&failure, &self.process)),
             Ok(frame) => Ok(frame),
@@ -173,12 +173,36 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Memory of a process that is resident.
-fn resident_bytes(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
+/// What Linux says of a process: `proc_pid_status(5)`.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    /// Whether a signal has stopped it, and nothing has continued it.
+    is_stopped: bool,
+    resident_bytes: u64,
+}
+
+impl State {
+    fn of(pid: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    }
+
+    fn parse(status: &str) -> Option<Self> {
+        let value = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let kibibytes: u64 = value("VmRSS:")?.strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(Self { is_stopped: value("State:")?.starts_with('T'), resident_bytes: kibibytes * 1024 })
+    }
+
+    /// Whether a worker in this state may go on.
+    fn check(&self, process: &Process, memory_bytes_max: u64) -> Result<(), Error> {
+        if self.resident_bytes > memory_bytes_max {
+            return Err(fault::too_large(process, memory_bytes_max));
+        }
+        // It would never answer, and nobody would see why.
+        if self.is_stopped {
+            return Err(fault::crashed(process, "a signal stopped it"));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +210,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_of_a_process_is_known() {
-        assert!(resident_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
+    fn state_of_a_process_is_known() {
+        let state = State::of(std::process::id()).unwrap();
+        assert!(state.resident_bytes > 0 && !state.is_stopped);
+        for (letter, is_stopped) in
+            [("S (sleeping)", false), ("T (stopped)", true), ("t (tracing stop)", false)]
+        {
+            let status = format!("Name:\tlarder\nState:\t{letter}\nVmRSS:\t    2048 kB\n");
+            assert_eq!(State::parse(&status), Some(State { is_stopped, resident_bytes: 2 << 20 }));
+        }
+        // A process that has ended has no memory.
+        assert_eq!(State::parse("State:\tZ (zombie)\n"), None);
     }
 }

@@ -27,14 +27,17 @@ pub(super) fn columns(schema: &Schema) -> Vec<Column> {
 
 /// Decodes the rows of record batches.
 #[derive(Debug, Default)]
-pub(super) struct ArrowDecoder {
+pub struct ArrowDecoder {
     readers: Vec<Reader>,
     state: State,
 }
 
 impl ArrowDecoder {
     /// Begins with a batch and returns its number of rows.
-    pub(super) fn begin(&mut self, batch: &RecordBatch) -> Result<usize, Error> {
+    ///
+    /// # Errors
+    /// A column has a type that is not known, or is damaged.
+    pub fn begin(&mut self, batch: &RecordBatch) -> Result<usize, Error> {
         let fields = batch.schema_ref().fields().iter();
         let readers = fields.zip(batch.columns()).map(|(field, array)| {
             debug_assert_eq!(array.len(), batch.num_rows());
@@ -45,7 +48,7 @@ impl ArrowDecoder {
     }
 
     /// Appends `row` of the batch, which is one of its rows.
-    pub(super) fn read_row(&mut self, row: usize, rows: &mut RowBatch) {
+    pub fn read_row(&mut self, row: usize, rows: &mut RowBatch) {
         let row_from = rows.bytes();
         for reader in &self.readers {
             let has_room = rows.bytes() - row_from <= ROW_BYTES_MAX;

@@ -143,15 +143,15 @@ fn rewrite(
     match (found.shape, &*found.parts, value.first()) {
         (Shape::Array, [part], Some(b'[')) => {
             let parts = json::elements(value).map(|value| (None, part, value));
-            container(b"[]", parts, compactor, nulled, out)
+            container(*b"[]", parts, compactor, nulled, out)
         }
         (Shape::Tuple, parts, Some(b'[')) => {
             let parts = json::elements(value).zip(parts).map(|(value, part)| (None, part, value));
-            container(b"[]", parts, compactor, nulled, out)
+            container(*b"[]", parts, compactor, nulled, out)
         }
         (Shape::Tuple, parts, Some(b'{')) => {
             let parts = json::members(value).zip(parts).map(|((key, value), part)| (Some(key), part, value));
-            container(b"{}", parts, compactor, nulled, out)
+            container(*b"{}", parts, compactor, nulled, out)
         }
         (Shape::Map, [key_type, part], Some(b'{')) => {
             let mut keys = Vec::new();
@@ -159,7 +159,7 @@ fn rewrite(
                 keys.push(map_key(key_type, key, compactor)?);
             }
             let parts = json::members(value).zip(&keys).map(|((_, value), key)| (Some(&**key), part, value));
-            container(b"{}", parts, compactor, nulled, out)
+            container(*b"{}", parts, compactor, nulled, out)
         }
         _ => part(found, value, compactor, nulled, out),
     }
@@ -183,7 +183,7 @@ fn map_key(found: &Type, key: &[u8], compactor: &mut Compactor) -> Result<Vec<u8
 
 /// Appends an array or an object of parts.
 fn container<'a>(
-    brackets: &[u8; 2],
+    brackets: [u8; 2],
     parts: impl Iterator<Item = (Option<&'a [u8]>, &'a Type, &'a [u8])>,
     compactor: &mut Compactor,
     nulled: &mut usize,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Column, ColumnKind},
-    source::error::{Error, cause, malformed, no_columns},
+    source::error::{Error, cause, malformed},
     support::result_code::Phase,
 };
 
@@ -121,7 +121,10 @@ async fn describe(
     let row = raw_sql(AssertSqlSafe(join)).fetch_one(connection).await;
     let row = row.map_err(|error| match fault::of_query(error, statement) {
         // It parses on its own, but not as a table: it is no select.
-        error if error.code() == cause::SYNTAX_ERROR.code => no_columns(),
+        error if error.code() == cause::SYNTAX_ERROR.code => {
+            Error::new(cause::NO_COLUMNS, "the query is not one that only reads")
+                .with_hint("write a statement that begins with select or with, and changes nothing")
+        }
         other => other,
     })?;
     let columns = row.columns().iter().map(|column| {

@@ -157,7 +157,7 @@ async fn no_message_shows_a_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn worker_that_is_killed_ends_its_run_and_nothing_else() {
+async fn worker_that_is_killed_or_stopped_ends_its_run_and_nothing_else() {
     let sections = |sql: &str| {
         format!(
             "[sources.duck]\ntype = \"duckdb\"\ndriver = {:?}\n[models.m]\nsource = \"duck\"\nsql = {sql:?}\n\
@@ -173,7 +173,7 @@ async fn worker_that_is_killed_ends_its_run_and_nothing_else() {
         directory.path(),
         &sections("select range as id, md5(range::text) as text from range(50000000)"),
     );
-    for _ in 0..3 {
+    for signal in [Signal::KILL, Signal::TERM, Signal::STOP] {
         let mut run = Process::spawn(command(directory.path(), &[], &["sync", "m", "--accept"]));
         let mut worker = 0;
         // The second worker of a run reads; the first describes.
@@ -183,7 +183,7 @@ async fn worker_that_is_killed_ends_its_run_and_nothing_else() {
             run.is_running() && has_read(worker)
         })
         .await;
-        kill_process(Pid::from_raw(worker.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        kill_process(Pid::from_raw(worker.cast_signed()).unwrap(), signal).unwrap();
         let output = run.wait().await.expect(1);
         assert!(output.stderr.contains("source_worker_crashed"), "{output:?}");
         assert_eq!(versions(), before);
