@@ -39,6 +39,19 @@ async fn files_are_read_over_sftp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn directory_of_a_url_may_have_any_characters() {
+    let server = Sftp::start().await;
+    let exports = server.directory.path().join("Kunden größe 5 %");
+    fs::create_dir(&exports).unwrap();
+    fs::write(exports.join("a b é.csv"), "id;name\n1;Ann\n").unwrap();
+    for directory in ["Kunden größe 5 %25", "Kunden%20gr%C3%B6%C3%9Fe%205%20%25"] {
+        let source = open(&section(&server.url(directory), &server.access()));
+        let read = read_query(&source, &table("a b ?.csv"), None).await.unwrap();
+        assert_eq!(read.rows()[0][1].1, "Ann", "{directory}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn name_that_is_not_utf8_is_refused_where_a_pattern_may_mean_it() {
     let server = Sftp::start().await;
     let exports = server.directory.path().join("exports");
