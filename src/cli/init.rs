@@ -141,7 +141,8 @@ fn source_section(source_type: &str, mut keys: Vec<(String, String)>) -> Result<
     // Who gives keys by flags gives all that are not needed.
     let asks_optional = keys.is_empty();
     for asked in questions(source_type) {
-        if keys.iter().any(|(name, _)| name == asked.key) || !(asked.is_needed || asks_optional) {
+        let is_given = |key: &str| keys.iter().any(|(name, _)| name == key);
+        if is_given(asked.key) || is_given(asked.alternative) || !(asked.is_needed || asks_optional) {
             continue;
         }
         let usual = (!asked.is_needed).then_some("");

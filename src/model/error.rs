@@ -43,8 +43,8 @@ pub enum Error {
     DbtTagMissing { project: String, name: String, tag: String, tagged: String },
     /// An ephemeral model without its compiled SQL.
     #[error(
-        "the manifest of dbt project {project} has no compiled SQL of {name:?}, which has no table of its own; let \
-         `dbt build`, `dbt compile` or `dbt docs generate` write the manifest last, without leaving this model out"
+        "the last invocation of dbt project {project} did not compile {name:?}, an ephemeral model, which has no \
+         table; run `dbt compile`, or select the model too; what is served stays"
     )]
     DbtNotCompiled { project: String, name: String },
     /// The project is for another kind of database.

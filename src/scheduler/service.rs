@@ -86,8 +86,9 @@ struct LastAttempt {
     is_hopeless: bool,
     /// The sync is paused, its collection was dropped, or another publisher has a newer configuration.
     waits_for_operator: bool,
-    /// The newest invocation of dbt, when no run comes after it any more: it was used, or has not built the model.
-    handled: Option<Invocation>,
+    /// The newest invocation of dbt, when no run comes after it any more: it was used, or has not built the model. With
+    /// the error of an ephemeral model that it has not compiled.
+    handled: Option<(Invocation, Option<model::Error>)>,
 }
 
 /// The poll interval of a sync that only an operator lets run; `None` for other errors.
@@ -211,20 +212,29 @@ impl SyncLoop {
         last: &mut LastAttempt,
     ) -> Result<Due, metadata::Error> {
         let later = Due::within(project.poll_interval());
-        let Some(invocation) = self.newest_build(project).await else { return Ok(later) };
-        if last.handled.as_ref() == Some(&invocation) {
+        let invocation = match project.newest_build().await {
+            Ok(Some(invocation)) => invocation,
+            none => {
+                self.show_after(none.err().as_ref());
+                return Ok(later);
+            }
+        };
+        if let Some((_, error)) = last.handled.as_ref().filter(|(handled, _)| *handled == invocation) {
+            self.show_after(error.as_ref());
             return Ok(later);
         }
         let (metadata, until) = (&self.scheduler.metadata, self.scheduler.clock.now() + CLOCK_SKEW_MAX);
         let started_by = engine::after(&invocation);
         let runs = metadata.runs_started_by(&self.sync.spec.collection, &started_by, HISTORY_MAX).await?;
         let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
-        match due {
-            Some(due) if !runs.is_empty() || self.is_built_by(project, &invocation).await => {
+        let built = if runs.is_empty() { self.is_built_by(project, &invocation).await } else { Ok(true) };
+        self.show_after(built.as_ref().err());
+        match (due, built) {
+            (Some(due), Ok(true)) => {
                 Ok(Due { wait: self.wait(due, last).await, invocation: Some(invocation) })
             }
-            _ => {
-                last.handled = Some(invocation);
+            (_, built) => {
+                last.handled = Some((invocation, built.err()));
                 Ok(later)
             }
         }
@@ -241,21 +251,21 @@ impl SyncLoop {
         checked.err().as_ref().and_then(poll_interval).unwrap_or_default()
     }
 
-    /// The newest invocation of `project` that has built. Shows a problem while that cannot be looked up.
-    async fn newest_build(&self, project: &DbtProject) -> Option<Invocation> {
-        let polled = project.newest_build().await;
-        let error = polled.as_ref().err();
+    /// Shows why no run can come after the newest invocation, or that none has to wait.
+    fn show_after(&self, error: Option<&model::Error>) {
         self.show("after", error.map(model::Error::code), || {
             error.map(ToString::to_string).unwrap_or_default()
         });
-        polled.ok().flatten()
     }
 
-    /// Whether `invocation` has built the sync's model. Returns true on an error: the run that is then due fails with
-    /// the reason.
-    async fn is_built_by(&self, project: &DbtProject, invocation: &Invocation) -> bool {
+    /// Whether `invocation` has built the sync's model. The error is that of a model that waits for the next invocation; after
+    /// any other one a run is due, which fails with the reason.
+    async fn is_built_by(&self, project: &DbtProject, invocation: &Invocation) -> Result<bool, model::Error> {
         let spec = &self.sync.spec;
-        spec.model.is_built_by(project, invocation, &spec.collection).await.unwrap_or(true)
+        match spec.model.is_built_by(project, invocation, &spec.collection).await {
+            Err(error) if !matches!(error, model::Error::DbtNotCompiled { .. }) => Ok(true),
+            built => built,
+        }
     }
 
     /// Shows whether runs are dated in the future.
@@ -271,7 +281,7 @@ impl SyncLoop {
         let name = &self.sync.spec.collection;
         let label = Label::fitted(&format!("{part}.{name}"));
         let board = &self.scheduler.board;
-        if code.is_some() == board.view(|status| status.tasks.contains_key(&label)) {
+        if board.view(|status| status.tasks.get(&label).map(|problem| problem.code.as_str()) == code) {
             return;
         }
         let Some(code) = code else { return board.update(|status| drop(status.tasks.remove(&label))) };

@@ -13,10 +13,12 @@ pub struct Question {
     pub is_needed: bool,
     /// Whether the answer has a secret.
     pub is_secret: bool,
+    /// The key that stands in place of this one; empty for none. With an answer for it, this one is not asked for.
+    pub alternative: &'static str,
 }
 
 const fn needed(key: &'static str, label: &'static str, example: &'static str) -> Question {
-    Question { key, label, example, is_needed: true, is_secret: false }
+    Question { key, label, example, is_needed: true, is_secret: false, alternative: "" }
 }
 
 const fn optional(key: &'static str, label: &'static str, example: &'static str) -> Question {
@@ -25,6 +27,10 @@ const fn optional(key: &'static str, label: &'static str, example: &'static str)
 
 const fn secret(question: Question) -> Question {
     Question { is_secret: true, ..question }
+}
+
+const fn unless(alternative: &'static str, question: Question) -> Question {
+    Question { alternative, ..question }
 }
 
 const USER: Question = optional("user", "User", "");
@@ -58,7 +64,7 @@ pub const QUESTIONS: [(&str, &[Question]); 19] = [
             needed("account", "Account", "organization-account"),
             USER,
             PASSWORD,
-            optional("private_key_file", "File of the private key", ""),
+            unless("password", optional("private_key_file", "File of the private key", "")),
             optional("warehouse", "Warehouse", ""),
             DATABASE,
             SCHEMA,
@@ -84,7 +90,7 @@ pub const QUESTIONS: [(&str, &[Question]); 19] = [
         "files",
         &[
             optional("path", "Directory of the files, none for files elsewhere", ""),
-            optional("url", "URL of their bucket", "s3://bucket/prefix"),
+            unless("path", needed("url", "URL of their bucket or server", "s3://bucket/prefix")),
         ],
     ),
     ("redshift", &[secret(needed("url", "URL", "postgresql://user:password@host:5439/database"))]),
@@ -103,7 +109,7 @@ pub const QUESTIONS: [(&str, &[Question]); 19] = [
             needed("url", "URL", "grpc+tls://host:port"),
             USER,
             PASSWORD,
-            secret(optional("token", "Token, in place of user and password", "")),
+            unless("user", secret(optional("token", "Token, in place of user and password", ""))),
         ],
     ),
     (
@@ -130,8 +136,11 @@ pub const QUESTIONS: [(&str, &[Question]); 19] = [
             needed("client_id", "Application (client) id", ""),
             secret(needed("client_secret", "Client secret", "")),
             secret(optional("share_url", "Link of the workbook, none to name site and path", "")),
-            optional("site", "SharePoint site", "contoso.sharepoint.com/sites/sales"),
-            optional("path", "Path of the workbook in the site's library", "Plans/offers.xlsx"),
+            unless("share_url", optional("site", "SharePoint site", "contoso.sharepoint.com/sites/sales")),
+            unless(
+                "share_url",
+                optional("path", "Path of the workbook in the site's library", "Plans/offers.xlsx"),
+            ),
         ],
     ),
     (

@@ -104,6 +104,8 @@ mod source_files;
 #[cfg(test)]
 mod source_google_sheets;
 #[cfg(test)]
+mod source_grants;
+#[cfg(test)]
 mod source_microsoft_excel;
 #[cfg(test)]
 mod source_mysql;

@@ -56,16 +56,17 @@ pub(super) struct Unpublished {
     pub(super) sum: u128,
 }
 
-/// How long a run waits for a table that is not there: tools that build tables put the new one in the place of
-/// the old one in two steps.
+/// How long a scheduled run waits for a table that is not there: tools that build tables put the new one in the place
+/// of the old one in two steps. An operator is told at once.
 const MISSING_TABLE_WAIT: Duration = Duration::from_secs(3);
 
-/// Describes the input, and once more a little later when its table is missing.
+/// Describes the input, and in a scheduled run once more a little later when its table is missing.
 async fn once_more_without_table<T, F: Future<Output = Result<T, Error>>>(
+    trigger: Trigger,
     mut describe: impl FnMut() -> F,
 ) -> Result<T, Error> {
     match describe().await {
-        Err(Error::Source(error)) if error.is_table_missing() => {
+        Err(Error::Source(error)) if trigger == Trigger::Schedule && error.is_table_missing() => {
             debug!(%error, "the run waits for the table of its model");
             tokio::time::sleep(MISSING_TABLE_WAIT).await;
             describe().await
@@ -114,7 +115,7 @@ impl Engine {
         progress.begin(announced.base.as_ref().map_or(0, |base| base.manifest.records));
         let mut input = Input::resolve(spec, &request.source).await?;
         self.record_query(run_id, request, &input).await;
-        input.columns = once_more_without_table(|| input.describe()).await?;
+        input.columns = once_more_without_table(request.trigger, || input.describe()).await?;
         let mapping = Mapping::compile(&spec.mapping, &input.columns).map_err(Error::Mapping)?;
         let is_base_lost = match &announced.base {
             Some(base) if *accept => self.is_lost(base).await?,
@@ -245,10 +246,17 @@ mod tests {
     use crate::source;
 
     #[tokio::test(start_paused = true)]
-    async fn table_that_is_missing_for_a_moment_is_looked_for_once_more() {
-        for (missing, is_found, expected) in [(0, true, 1), (1, true, 2), (9, false, 2)] {
+    async fn table_that_is_missing_for_a_moment_is_looked_for_once_more_by_a_schedule() {
+        use Trigger::{Operator, Schedule};
+        for (trigger, missing, is_found, expected) in [
+            (Schedule, 0, true, 1),
+            (Schedule, 1, true, 2),
+            (Schedule, 9, false, 2),
+            (Operator, 0, true, 1),
+            (Operator, 1, false, 1),
+        ] {
             let mut attempts = 0;
-            let described = once_more_without_table(|| {
+            let described = once_more_without_table(trigger, || {
                 attempts += 1;
                 let is_there = attempts > missing;
                 async move {

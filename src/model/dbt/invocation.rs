@@ -21,12 +21,27 @@ pub struct Invocation {
     id: Arc<str>,
     /// The status of each node by its id; `None` when all of them succeeded.
     statuses: Option<Arc<BTreeMap<String, String>>>,
+    /// The id of the project's last command, which may have compiled what this one has left out.
+    last: Arc<str>,
+}
+
+/// What `run_results.json` is of.
+pub(super) enum Command {
+    Build(Invocation),
+    /// A command that builds nothing, by its id.
+    Other(Arc<str>),
 }
 
 impl Invocation {
     /// A successful run of a job of dbt Cloud.
     pub(super) fn of_job(run: u64) -> Self {
-        Self { id: run.to_string().into(), statuses: None }
+        let id: Arc<str> = run.to_string().into();
+        Self { id: Arc::clone(&id), statuses: None, last: id }
+    }
+
+    /// The same invocation with a later command behind it.
+    pub(super) fn before(self, last: Arc<str>) -> Self {
+        Self { last, ..self }
     }
 
     /// Its id, which differs from those of all others of the project.
@@ -53,8 +68,8 @@ impl Invocation {
     }
 }
 
-/// The last invocation, if it has built.
-pub(super) async fn read_run_results(project: &str, place: &Place) -> Result<Option<Invocation>, Error> {
+/// The last command.
+pub(super) async fn read_run_results(project: &str, place: &Place) -> Result<Command, Error> {
     let bytes = place.run_results(project).await?;
     parse(&bytes).map_err(|error| Error::DbtArtifactInvalid {
         project: project.to_owned(),
@@ -64,7 +79,7 @@ pub(super) async fn read_run_results(project: &str, place: &Place) -> Result<Opt
 }
 
 /// Reads `run_results.json`.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<Invocation>, serde_json::Error> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Command, serde_json::Error> {
     #[derive(Deserialize)]
     struct RunResults {
         metadata: Metadata,
@@ -85,10 +100,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Invocation>, serde_json::Erro
         status: String,
     }
     let RunResults { metadata: Metadata { invocation_id }, args, results } = serde_json::from_slice(bytes)?;
+    let id: Arc<str> = invocation_id[..invocation_id.floor_char_boundary(ID_BYTES_MAX)].into();
     if !BUILDS.contains(&&*args.which) {
-        return Ok(None);
+        return Ok(Command::Other(id));
     }
-    let id = &invocation_id[..invocation_id.floor_char_boundary(ID_BYTES_MAX)];
     let statuses = results.into_iter().map(|outcome| (outcome.unique_id, outcome.status)).collect();
-    Ok(Some(Invocation { id: id.into(), statuses: Some(Arc::new(statuses)) }))
+    Ok(Command::Build(Invocation { id: Arc::clone(&id), statuses: Some(Arc::new(statuses)), last: id }))
 }

@@ -18,7 +18,7 @@ pub use self::invocation::Invocation;
 pub(crate) use self::settings::SECTION;
 pub(super) use self::settings::{Selector, read};
 use self::{
-    invocation::read_run_results,
+    invocation::{Command, read_run_results},
     manifest::Manifest,
     place::{Place, Stamp},
 };
@@ -90,7 +90,10 @@ impl DbtProject {
         let invocation = match &self.0.place {
             _ if is_unchanged => known,
             Place::Cloud(job) => Some(Invocation::of_job(job.last_run(self.name()).await?)),
-            place => read_run_results(self.name(), place).await?.or(known),
+            place => match read_run_results(self.name(), place).await? {
+                Command::Build(invocation) => Some(invocation),
+                Command::Other(id) => known.map(|known| known.before(id)),
+            },
         };
         *polled = Some(Poll { at: Instant::now(), stamp, invocation: invocation.clone() });
         Ok(invocation)
@@ -158,7 +161,7 @@ impl DbtModel {
             .await
     }
 
-    /// Whether `invocation` has built it.
+    /// Whether `invocation` has built it. The error of an ephemeral one that the last command did not compile says so.
     pub(super) async fn is_built_by(
         &self,
         invocation: &Invocation,
@@ -168,8 +171,13 @@ impl DbtModel {
         let project = self.project.name().to_owned();
         self.project
             .with_manifest(move |manifest| {
-                let (id, _) = manifest.named(&project).find(&selector, &sync)?;
-                Ok(invocation.has_built(id, manifest))
+                let named = manifest.named(&project);
+                let (id, node) = named.find(&selector, &sync)?;
+                let is_built = invocation.has_built(id, manifest);
+                if is_built {
+                    named.sql(node)?;
+                }
+                Ok(is_built)
             })
             .await
     }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     domain::ErrorKind,
+    settings::units,
     source::error::{Cause, Error, WORDS_CHARS_MAX, cause, connection_lost, database_words, of_database},
     support::result_code::{Meaning, ResultCode},
 };
@@ -42,7 +43,8 @@ fn explained(failure: &Failure, process: &Process) -> Error {
         (Step::Load, _) => {
             Error::new(cause::DRIVER_UNUSABLE, format!("the driver {driver} cannot be loaded: {words}"))
                 .with_hint(
-                    "check that it is a driver of ADBC for this system and processor, and its `entrypoint`",
+                    "check that it is a driver of ADBC for this system and processor, and the source's `entrypoint`, \
+                     which is duckdb_adbc_init of DuckDB's library",
                 )
         }
         (Step::Connect, "Unauthenticated") => {
@@ -179,8 +181,8 @@ pub(super) fn confused(process: &Process) -> Error {
 
 /// The worker has taken more memory than it may.
 pub(super) fn too_large(process: &Process, bytes_max: u64) -> Error {
-    let message =
-        format!("the driver {} took more than {bytes_max} bytes of memory", process.driver.display());
+    let (driver, size) = (process.driver.display(), units::show_size(bytes_max));
+    let message = format!("the driver {driver} took more than {size} of memory");
     Error::new(cause::WORKER_MEMORY, message)
         .with_hint("read fewer columns or rows, or raise the source's `memory_max`")
 }

@@ -7,6 +7,7 @@
 
 mod credentials;
 mod drivers;
+mod duckdb_file;
 mod fault;
 mod frame;
 mod job;
@@ -25,7 +26,7 @@ use self::{
     drivers::DriverName,
     frame::Frame,
     job::{Job, Task},
-    kinds::Kind,
+    kinds::{Form, Kind},
     process::{Process, Worker},
 };
 use super::{
@@ -160,6 +161,11 @@ impl Adbc {
     /// A worker that is connected to the database.
     async fn start(&self, task: Task) -> Result<Worker, Error> {
         let file = self.driver.find()?;
+        if let Some(key) = self.kind.keys.iter().find(|key| matches!(key.form, Form::Database))
+            && let Some(path) = self.options.iter().find(|option| option.name == key.option)
+        {
+            duckdb_file::check(path.value.expose_secret()).await?;
+        }
         let exposed = |option: &Setting| (option.name.clone(), option.value.expose_secret().to_owned());
         let secrets = self.options.iter().filter(|option| option.is_secret);
         let secrets = secrets.flat_map(|option| secrets::secrets_of(option.value.expose_secret())).collect();

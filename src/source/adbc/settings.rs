@@ -1,12 +1,6 @@
 //! `[sources.NAME]` of the types that are read by a driver of ADBC.
 
-use std::{
-    env::consts::DLL_SUFFIX,
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{env::consts::DLL_SUFFIX, sync::Arc};
 
 use super::{
     Adbc, Setting,
@@ -23,10 +17,7 @@ use crate::{
         section::Section,
         url::{ENCODE_HINT, find_unencoded},
     },
-    source::{
-        driver::{Driver, OpenOptions},
-        file::regular,
-    },
+    source::driver::{Driver, OpenOptions},
     support::secret::SecretString,
 };
 
@@ -38,8 +29,6 @@ const MEMORY_BYTES_MIN: u64 = 128 << 20;
 const MEMORY_BYTES_MAX: u64 = 1 << 40;
 /// Most statements before a query, and most options.
 const ENTRIES_MAX: usize = 100;
-/// Where a file of DuckDB says that it is one.
-const DUCKDB_MAGIC: std::ops::Range<usize> = 8..12;
 /// Longest file that becomes an option, in bytes: a bundle of all certificates has 300 kB.
 const CONTENT_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -179,7 +168,7 @@ fn existing_path(item: &Item<'_>, options: &OpenOptions<'_>) -> Option<String> {
     Some(path.to_owned())
 }
 
-/// The path of a file of DuckDB, and of no other file: DuckDB's own words about one do not say what is wrong.
+/// The path of a file of DuckDB, which need not be there yet.
 fn database(item: &Item<'_>, options: &OpenOptions<'_>) -> Option<String> {
     const ATTACH: &str = "leave `path` out and attach it: setup = [\"load motherduck\", \
         \"set motherduck_token = '${MOTHERDUCK_TOKEN}'\", \"attach 'md:shop'\"]";
@@ -187,19 +176,8 @@ fn database(item: &Item<'_>, options: &OpenOptions<'_>) -> Option<String> {
     if item.word()?.starts_with("md:") || item.word()?.starts_with("motherduck:") {
         return item.fail("is an address of MotherDuck, not a file", ATTACH.to_owned());
     }
-    let path = existing_path(item, options)?;
-    let mut start = [0; DUCKDB_MAGIC.end];
-    let read = regular(Path::new(&path)).and_then(|_| File::open(&path)?.read_exact(&mut start));
-    let is_other = match read {
-        Ok(()) => &start[DUCKDB_MAGIC] != b"DUCK",
-        Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
-    };
-    if is_other {
-        let hint = "read files of data by type = \"files\"; or leave `path` out, and name them in SQL, as in \
-                    select * from 'customers.csv'";
-        return item.fail("is not a database of DuckDB", hint.to_owned());
-    }
-    Some(path)
+    let path = item.file_path(options.dir)?;
+    path.into_os_string().into_string().map_or_else(|_| item.fail("is not UTF-8", None), Some)
 }
 
 /// The content of the file that `item` names.

@@ -40,6 +40,8 @@ const ARROW: &str = "C Data interface error: ";
 const REPORTED: &str = "C Data interface error: Cannot get ";
 /// Batches that a driver reads ahead of the rows that are decoded.
 const BATCHES_AHEAD: usize = 1;
+/// The entry point that every library may have.
+const USUAL_ENTRYPOINT: &str = "AdbcDriverInit";
 /// Nice value of a worker: rows are served first.
 const NICE: i32 = 10;
 
@@ -113,7 +115,7 @@ fn unreadable(step: Step, message: impl Into<String>) -> Ended {
 fn run(job: Job, out: &mut BufWriter<File>) -> Result<(), Ended> {
     let entrypoint = job.entrypoint.as_deref().map(str::as_bytes);
     let mut driver = ManagedDriver::load_dynamic_from_filename(&job.driver, entrypoint, AdbcVersion::V110)
-        .map_err(failed(Step::Load))?;
+        .map_err(|error| failed(Step::Load)(of_entrypoint(error, job.entrypoint.as_deref())))?;
     let options = job.options.into_iter();
     let options = options.map(|(name, value)| (OptionDatabase::from(name.as_str()), value.as_str().into()));
     let database: ManagedDatabase = driver.new_database_with_opts(options).map_err(failed(Step::Connect))?;
@@ -129,6 +131,14 @@ fn run(job: Job, out: &mut BufWriter<File>) -> Result<(), Ended> {
         Task::Describe { sql, empty_sql } => describe(&mut connection, &sql, empty_sql, out),
         Task::Read { sql, rows_max } => read(&mut connection, &sql, rows_max, out),
     }
+}
+
+/// The error of a library without its entry point names that one: the manager looks for the usual one last.
+fn of_entrypoint(error: Error, entrypoint: Option<&str>) -> Error {
+    let Some(entrypoint) = entrypoint else { return error };
+    let missing = |name: &str| format!("undefined symbol: {name}");
+    let message = error.message.replace(&missing(USUAL_ENTRYPOINT), &missing(entrypoint));
+    Error { message, ..error }
 }
 
 /// Whether a statement of `setup` is `load NAME`.

@@ -107,8 +107,8 @@ impl Driver for Files {
     }
 
     async fn tables(&self) -> Result<Tables, Error> {
-        let (_, files) = self.place.entries(&Pattern::all()).await?;
-        Ok(Tables::Listed(files.iter().map(|file| file.name().to_owned()).collect()))
+        let (_, found) = self.place.entries(&Pattern::all()).await?;
+        Ok(Tables::Listed(found.files.iter().map(|file| file.name().to_owned()).collect()))
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {

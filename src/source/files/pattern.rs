@@ -46,6 +46,19 @@ impl Pattern {
         let name: Vec<&str> = name.split('/').collect();
         parts_match(&pattern, &name)
     }
+
+    /// Whether it means a file of this name, or may mean one below a directory of this name.
+    pub(super) fn may_mean(&self, name: &str, is_directory: bool) -> bool {
+        if is_directory { self.may_match_below(name) } else { self.is_match(name) }
+    }
+
+    /// Whether a name in a directory, or further below it, can match.
+    fn may_match_below(&self, directory: &str) -> bool {
+        let pattern: Vec<&str> = self.0.split('/').collect();
+        let directory: Vec<&str> = directory.split('/').collect();
+        let parts_max = pattern.len() - usize::from(!self.0.ends_with("**"));
+        (1..=parts_max).any(|parts| parts_match(&pattern[..parts], &directory))
+    }
 }
 
 fn parts_match(pattern: &[&str], name: &[&str]) -> bool {
@@ -103,6 +116,20 @@ mod tests {
             ("a*b*c", "axxbyy", false),
         ] {
             assert_eq!(Pattern::parse(pattern).unwrap().is_match(name), expected, "{pattern} {name}");
+        }
+        for (pattern, directory, expected) in [
+            ("*.csv", "a", false),
+            ("a*/*.csv", "ab", true),
+            ("a*/*.csv", "b", false),
+            ("a*/*.csv", "ab/c", false),
+            ("**/*.csv", "a/b", true),
+            ("**/*.csv", "a/_b", false),
+            ("a/**", "a/b/c", true),
+            ("a/**/b/*.csv", "a/x/y", true),
+            ("a/**/b/*.csv", "c", false),
+        ] {
+            let found = Pattern::parse(pattern).unwrap().may_match_below(directory);
+            assert_eq!(found, expected, "{pattern} {directory}");
         }
         assert_eq!(Pattern::parse("2026/01/part-*.csv").unwrap().root(), "2026/01");
         assert_eq!(Pattern::parse("*.csv").unwrap().root(), "");

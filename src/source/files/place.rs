@@ -54,6 +54,20 @@ pub(super) enum Entry {
     Remote { name: String, stamp: sftp::Stamp },
 }
 
+/// The files that a pattern matches.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<Entry>,
+    /// A directory with a name that is not UTF-8, which the pattern may mean.
+    pub(super) misnamed: Option<String>,
+}
+
+impl Found {
+    pub(super) fn of(files: Vec<Entry>) -> Self {
+        Self { files, misnamed: None }
+    }
+}
+
 impl Entry {
     pub(super) fn name(&self) -> &str {
         match self {
@@ -78,9 +92,17 @@ impl Place {
         }
     }
 
-    /// The files that `pattern` matches, by name; at least one.
+    /// The files that `pattern` matches, by name; at least one, and none is left out for its name.
     pub(super) async fn snapshot(&self, pattern: &Pattern) -> Result<(Opened, Vec<Entry>), Error> {
-        let (opened, files) = self.entries(pattern).await?;
+        let (opened, Found { files, misnamed }) = self.entries(pattern).await?;
+        if let Some(directory) = misnamed {
+            let message = format!(
+                "{directory} has a name that is not UTF-8 and that the pattern `{}` may mean",
+                pattern.text()
+            );
+            return Err(Error::new(cause::FILE_UNREADABLE, message)
+                .with_hint("rename it in UTF-8, or write a pattern that does not match it"));
+        }
         if !files.is_empty() {
             return Ok((opened, files));
         }
@@ -97,8 +119,8 @@ impl Place {
     }
 
     /// The files that `pattern` matches, by name.
-    pub(super) async fn entries(&self, pattern: &Pattern) -> Result<(Opened, Vec<Entry>), Error> {
-        let (opened, mut files) = match self {
+    pub(super) async fn entries(&self, pattern: &Pattern) -> Result<(Opened, Found), Error> {
+        let (opened, mut found) = match self {
             Self::Directory(path) => {
                 let (path, pattern) = (path.clone(), pattern.clone());
                 blocking(move || Ok((Opened::Directory(path.clone()), local(&path, &pattern)?))).await?
@@ -107,19 +129,19 @@ impl Place {
                 let store = Self::store(bucket)?;
                 let files = objects(&store, pattern).await?;
                 let location = Location::Bucket((**bucket).clone());
-                (Opened::Bucket { location, reader: OnceLock::new() }, files)
+                (Opened::Bucket { location, reader: OnceLock::new() }, Found::of(files))
             }
             Self::Server(server) => {
-                let (reader, files) = server.snapshot(pattern).await?;
-                (Opened::Server(reader), files)
+                let (reader, found) = server.snapshot(pattern).await?;
+                (Opened::Server(reader), found)
             }
         };
-        if files.len() > FILES_MAX {
+        if found.files.len() > FILES_MAX {
             let message = format!("{} matches more than {FILES_MAX} files", pattern.text());
             return Err(Error::new(TOO_MANY_FILES, message).with_hint("write fewer, larger files"));
         }
-        files.sort_by(|a, b| a.name().cmp(b.name()));
-        Ok((opened, files))
+        found.files.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok((opened, found))
     }
 
     /// A client for one query: its connections live as long as the runtime that made them.
@@ -171,7 +193,7 @@ fn open_bucket(location: &Location) -> Result<BucketReader, Error> {
     Ok(BucketReader { store, runtime: own_runtime()? })
 }
 
-fn local(root: &Path, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
+fn local(root: &Path, pattern: &Pattern) -> Result<Found, Error> {
     let entry = |name: &str| {
         let path = root.join(name);
         let metadata = regular(&path).map_err(|error| {
@@ -184,19 +206,20 @@ fn local(root: &Path, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
         Ok(Entry::Local { name: name.to_owned(), stamp: Stamp::of(&metadata) })
     };
     if pattern.is_literal() {
-        return Ok(vec![entry(pattern.text())?]);
+        return Ok(Found::of(vec![entry(pattern.text())?]));
     }
-    let mut names = Vec::new();
-    let mut walk = Walk { root, pattern, names: &mut names, entries: 0 };
+    let mut walk = Walk { root, pattern, names: Vec::new(), misnamed: None, entries: 0 };
     walk.directory(pattern.root(), 0)?;
-    names.iter().map(|name| entry(name)).collect()
+    let files = walk.names.iter().map(|name| entry(name)).collect::<Result<_, _>>()?;
+    Ok(Found { files, misnamed: walk.misnamed })
 }
 
 /// Looks for names that match, in the directories that may have some.
 struct Walk<'a> {
     root: &'a Path,
     pattern: &'a Pattern,
-    names: &'a mut Vec<String>,
+    names: Vec<String>,
+    misnamed: Option<String>,
     entries: usize,
 }
 
@@ -210,15 +233,19 @@ impl Walk<'_> {
             if self.entries > ENTRIES_MAX {
                 return Err(too_many_entries(&self.root.display().to_string()));
             }
-            // A name that is not UTF-8 cannot be written in a configuration either.
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let name = if directory.is_empty() { name } else { format!("{directory}/{name}") };
-            if entry.path().is_dir() {
-                if depth < DEPTH_MAX {
-                    self.directory(&name, depth + 1)?;
-                }
-            } else if self.pattern.is_match(&name) && self.names.len() <= FILES_MAX {
-                self.names.push(name);
+            let name = entry.file_name();
+            let (is_text, name) = (name.to_str().is_some(), name.to_string_lossy());
+            let name = if directory.is_empty() { name.into_owned() } else { format!("{directory}/{name}") };
+            let is_directory = entry.path().is_dir();
+            if !self.pattern.may_mean(&name, is_directory) {
+                continue;
+            }
+            if !is_text {
+                self.misnamed.get_or_insert_with(|| path.display().to_string());
+            } else if !is_directory {
+                self.names.extend((self.names.len() <= FILES_MAX).then_some(name));
+            } else if depth < DEPTH_MAX {
+                self.directory(&name, depth + 1)?;
             }
         }
         Ok(())

@@ -66,6 +66,19 @@ async fn flags_answer_every_question() {
 }
 
 #[test]
+fn directory_of_files_needs_no_bucket() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("people.csv"), "id,name\n1,Ann\n2,Bob\n").unwrap();
+    let asked = init(directory.path(), &[], "files\n.\npeople.csv\nid\n\n\n").expect(0).stderr;
+    assert!(asked.contains("Directory") && !asked.contains("bucket"), "{asked}");
+    expect_works(directory.path(), "people");
+
+    let elsewhere = TempDir::new().unwrap();
+    let asked = init(elsewhere.path(), &[], "files\n\n\n").expect(2).stderr;
+    assert!(asked.contains("bucket") && asked.contains("give --source url="), "{asked}");
+}
+
+#[test]
 fn duckdb_needs_no_file() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("people.csv"), "id,name\n1,Ann\n2,Bob\n").unwrap();

@@ -79,3 +79,35 @@ async fn sync_runs_once_after_each_invocation_that_built_its_model() {
     assert_eq!(node.record("customers", "id", "1").await.unwrap()["name"], "Ann", "stays served");
     assert_eq!(runs(&node).await.len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ephemeral_model_that_a_build_left_out_waits_until_it_is_compiled() {
+    let database = database().await;
+    let project = Project::new(&database);
+    let sync = CUSTOMERS.replace("dbt = \"customers\"", "dbt = \"recent\"\nprimary_key = \"id\"");
+    let node = node(database, &format!("{}{sync}", project.section())).await;
+    project.dbt(&["build"]);
+    node.await_version("customers", 1).await;
+
+    // All that it reads is built, and its SQL is that of the build before.
+    change(&node, 1).await;
+    project.dbt(&["build", "--select", "customers"]);
+    until("problem", async || (problem(&node).await? == "dbt_not_compiled").then_some(())).await;
+    let status = node.admin("GET", "/status", None).await.json();
+    let message = status["tasks"]["after.customers"]["message"].as_str().unwrap();
+    assert!(message.contains("run `dbt compile`") && message.contains("stays"), "{message}");
+    assert_eq!(runs(&node).await.len(), 1, "no run can read it");
+    assert_eq!(node.record("customers", "id", "2").await.unwrap()["name"], "BOB", "stays served");
+
+    project.dbt(&["compile"]);
+    node.await_version("customers", 2).await;
+    assert_eq!(node.record("customers", "id", "101").await.unwrap()["name"], "NEW");
+    until("end of the problem", async || problem(&node).await.is_none().then_some(())).await;
+
+    // A build that is not about it is none of its business.
+    project.dbt(&["build", "--select", "keyless"]);
+    change(&node, 2).await;
+    project.dbt(&["build"]);
+    node.await_version("customers", 3).await;
+    assert_eq!(runs(&node).await.len(), 3);
+}

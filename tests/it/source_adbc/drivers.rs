@@ -55,13 +55,17 @@ fn driver_that_cannot_be_used_is_named_with_what_to_do() {
         (
             "driver = \"./driver.so\"\nentrypoint = \"NothereInit\"",
             "source_driver_unusable",
-            "undefined symbol",
+            "undefined symbol: NothereInit",
         ),
         ("driver = \"./driver.so\"\nentrypoint = \"RefuseInit\"", "source_driver_unusable", ""),
         ("driver = \"./driver.so\"\nentrypoint = \"CrashInit\"", "source_worker_crashed", "signal 6"),
         ("driver = \"./driver.so\"\nentrypoint = \"GarbageInit\"", "source_worker_crashed", "driver.so"),
         ("driver = \"./driver.so\"\nentrypoint = \"HangInit\"", "source_connect_timeout", "1000 ms"),
-        ("driver = \"./driver.so\"\nentrypoint = \"GrowInit\"", "source_worker_memory", "memory_max"),
+        (
+            "driver = \"./driver.so\"\nentrypoint = \"GrowInit\"",
+            "source_worker_memory",
+            "more than 128MiB of memory",
+        ),
     ] {
         let connect_timeout = if code == "source_worker_memory" { "30s" } else { "1s" };
         configure(

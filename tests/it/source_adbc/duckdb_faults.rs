@@ -16,10 +16,16 @@ fn faults_of_duckdb_say_what_to_do() {
         larder(directory.path(), &["source", "query", "duck", sql])
     };
     for path in ["people.csv", "short"] {
-        let refused = run(&format!("path = {path:?}"), "select 1 as one").expect(2).stderr;
-        assert!(refused.contains("is not a database of DuckDB"), "{refused}");
-        assert!(refused.contains("type = \"files\""), "{refused}");
+        let failed = run(&format!("path = {path:?}"), "select 1 as one").expect(1).stderr;
+        assert!(failed.contains("is not a database of DuckDB"), "{failed}");
+        assert!(failed.contains("type = \"files\""), "{failed}");
     }
+    let failed = run("path = \"nothere.duckdb\"", "select 1 as one").expect(1).stderr;
+    assert!(failed.contains("code: source_file_missing") && failed.contains("nothere.duckdb"), "{failed}");
+    // The file is the source's matter, so the server starts without it.
+    larder(directory.path(), &["check"]).expect(0);
+    let checked = larder(directory.path(), &["check", "--connect"]).expect(1).stdout;
+    assert!(checked.contains("source_file_missing"), "{checked}");
     let refused = run("path = \"md:shop?motherduck_token=hunter2\"", "select 1 as one").expect(2).stderr;
     assert!(refused.contains("attach 'md:shop'") && !refused.contains("hunter2"), "{refused}");
     let setup = "setup = [\"load nothere\"]";

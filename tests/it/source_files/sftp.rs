@@ -1,6 +1,6 @@
 //! Files of an SFTP server: OpenSSH's.
 
-use std::fs;
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 
 use larder::config::{self, Environment, Overrides};
 use object_store::local::LocalFileSystem;
@@ -35,6 +35,47 @@ async fn files_are_read_over_sftp() {
     for name in ["lost.csv.gz", "pipe.csv.gz", "directory.csv.gz"] {
         let error = read_query(&source, &table(name), None).await.unwrap_err();
         assert_eq!(error.code(), "source_file_missing", "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directory_of_a_url_may_have_any_characters() {
+    let server = Sftp::start().await;
+    let exports = server.directory.path().join("Kunden größe 5 %");
+    fs::create_dir(&exports).unwrap();
+    fs::write(exports.join("a b é.csv"), "id;name\n1;Ann\n").unwrap();
+    for directory in ["Kunden größe 5 %25", "Kunden%20gr%C3%B6%C3%9Fe%205%20%25"] {
+        let source = open(&section(&server.url(directory), &server.access()));
+        let read = read_query(&source, &table("a b ?.csv"), None).await.unwrap();
+        assert_eq!(read.rows()[0][1].1, "Ann", "{directory}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_that_is_not_utf8_is_refused_where_a_pattern_may_mean_it() {
+    let server = Sftp::start().await;
+    let exports = server.directory.path().join("exports");
+    let latin1 = exports.join("old").join(OsStr::from_bytes(b"gr\xf6\xdfe"));
+    fs::create_dir_all(&latin1).unwrap();
+    fs::write(latin1.join("a.csv"), "id;name\n1;Ann\n").unwrap();
+    fs::write(exports.join("old").join(OsStr::from_bytes(b"caf\xe9.csv")), "id;name\n2;Bob\n").unwrap();
+    fs::write(exports.join("now.csv"), "id;name\n3;Cyd\n").unwrap();
+    let remote = open(&section(&server.url("exports"), &server.access()));
+    let local = open(&format!("type = \"files\"\npath = {exports:?}\ncsv = {{ delimiter = \";\" }}\n"));
+    for source in [remote, local] {
+        for pattern in ["**/*", "old/*.csv", "old/*/a.csv", "old/caf?.csv"] {
+            let error = read_query(&source, &table(pattern), None).await.unwrap_err();
+            assert_eq!(error.code(), "source_file_unreadable", "{pattern}: {error}");
+            let directory = exports.join("old").display().to_string();
+            assert!(
+                error.message().starts_with(&format!("{directory} has a name that is not UTF-8")),
+                "{error}"
+            );
+        }
+        for pattern in ["*.csv", "now.csv", "n*/**"] {
+            let read = read_query(&source, &table(pattern), None).await.unwrap();
+            assert_eq!(read.rows()[0][1].1, "Cyd", "{pattern}");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) use self::read::{RemoteFile, SftpReader, Stamp};
 use super::{
     blocking,
     pattern::Pattern,
-    place::{DEPTH_MAX, ENTRIES_MAX, Entry, FILES_MAX, too_many_entries},
+    place::{DEPTH_MAX, ENTRIES_MAX, Entry, FILES_MAX, Found, too_many_entries},
 };
 use crate::{
     settings::{item::Item, section::Section},
@@ -81,24 +81,24 @@ impl Server {
     pub(super) async fn snapshot(
         self: &Arc<Self>,
         pattern: &Pattern,
-    ) -> Result<(Arc<SftpReader>, Vec<Entry>), Error> {
+    ) -> Result<(Arc<SftpReader>, Found), Error> {
         let (server, pattern) = (Arc::clone(self), pattern.clone());
         blocking(move || {
             let reader = SftpReader::connect(server)?;
-            let files = reader.run(|session, server| files(session, server, &pattern))?;
-            Ok((Arc::new(reader), files))
+            let found = reader.run(|session, server| files(session, server, &pattern))?;
+            Ok((Arc::new(reader), found))
         })
         .await
     }
 }
 
-async fn files(session: Arc<Session>, server: &Server, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
+async fn files(session: Arc<Session>, server: &Server, pattern: &Pattern) -> Result<Found, Error> {
     if pattern.is_literal() {
         let name = pattern.text().to_owned();
         let stamp = session.file(&server.path(&name)).await?;
-        return Ok(stamp.map(|stamp| Entry::Remote { name, stamp }).into_iter().collect());
+        return Ok(Found::of(stamp.map(|stamp| Entry::Remote { name, stamp }).into_iter().collect()));
     }
-    let (mut found, mut entries) = (Vec::new(), 0);
+    let (mut found, mut entries) = (Found::default(), 0);
     let mut directories = vec![(pattern.root().to_owned(), 0)];
     while let Some((directory, depth)) = directories.pop() {
         for (name, attributes) in session.list(&server.path(&directory)).await? {
@@ -106,13 +106,20 @@ async fn files(session: Arc<Session>, server: &Server, pattern: &Pattern) -> Res
             if entries > ENTRIES_MAX {
                 return Err(too_many_entries(&server.shown()));
             }
+            // The client puts this character in place of bytes that are not UTF-8.
+            let is_text = !name.contains(char::REPLACEMENT_CHARACTER);
             let name = if directory.is_empty() { name } else { format!("{directory}/{name}") };
-            if attributes.file_type().is_dir() {
-                if depth < DEPTH_MAX {
-                    directories.push((name, depth + 1));
-                }
-            } else if pattern.is_match(&name) && found.len() <= FILES_MAX {
-                found.extend(Stamp::of(&attributes).map(|stamp| Entry::Remote { name, stamp }));
+            let is_directory = attributes.file_type().is_dir();
+            if !pattern.may_mean(&name, is_directory) {
+                continue;
+            }
+            if !is_text {
+                found.misnamed.get_or_insert_with(|| server.path(&directory));
+            } else if !is_directory {
+                let stamp = Stamp::of(&attributes).filter(|_| found.files.len() <= FILES_MAX);
+                found.files.extend(stamp.map(|stamp| Entry::Remote { name, stamp }));
+            } else if depth < DEPTH_MAX {
+                directories.push((name, depth + 1));
             }
         }
     }
