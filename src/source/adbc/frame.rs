@@ -64,8 +64,14 @@ impl Frame {
         if !b"cdrtfe".contains(&kind) || length > FRAME_BYTES_MAX {
             return Err(invalid());
         }
-        let mut bytes = vec![0; length];
-        input.read_exact(&mut bytes).await?;
+        // Zeros to be written over would be a tenth of the work.
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let rest = (length - bytes.len()) as u64;
+            if (&mut *input).take(rest).read_buf(&mut bytes).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
         Ok(match kind {
             b'c' => Self::Connected,
             b'd' => Self::Columns(serde_json::from_slice(&bytes)?),

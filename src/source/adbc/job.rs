@@ -15,6 +15,8 @@ pub(super) struct Job {
     pub(super) options: Vec<(String, String)>,
     /// Statements that are run first.
     pub(super) setup: Vec<String>,
+    /// Where a driver may keep what does not fit into its memory, when no option says so.
+    pub(super) temp_dir: PathBuf,
     pub(super) task: Task,
 }
 

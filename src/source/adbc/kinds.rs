@@ -6,6 +6,7 @@
 use super::{
     credentials::{Check, account, authorities, json_credentials, key_pair, memory_limit},
     fault::Words,
+    scratch,
 };
 use crate::{
     source::{
@@ -271,12 +272,13 @@ pub(super) const BIGQUERY: Kind = Kind {
 pub(super) const DUCKDB: Kind = Kind {
     name: "duckdb",
     driver: "duckdb",
-    entrypoint: Some("duckdb_adbc_init"),
+    entrypoint: Some(scratch::DUCKDB),
     install: "`pipx install dbc && dbc install duckdb`, or libduckdb of https://duckdb.org/docs/installation",
     nests_queries: true,
     keys: &[
         Key { implies: &[("access_mode", "READ_ONLY")], ..optional("path", "path", Form::Database) },
         optional("extensions_dir", "extension_directory", Form::Path),
+        optional("temp_dir", "temp_directory", Form::Path),
         Key { check: Some(memory_limit), ..optional("memory_limit", "memory_limit", Form::Word) },
     ],
     needs_credential: false,
@@ -312,7 +314,8 @@ pub(super) const DUCKDB: Kind = Kind {
         ),
         (
             "Out of Memory Error",
-            "raise the source's `memory_limit`, and `memory_max` above it, or read fewer columns or rows",
+            "raise the source's `memory_limit`, and `memory_max` above it, or read fewer columns or rows; or let `temp_dir` \
+             name a directory that can be written and has room",
         ),
         (
             "IO Error: Could not set lock on file",

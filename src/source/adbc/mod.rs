@@ -14,11 +14,12 @@ mod job;
 mod kinds;
 mod objects;
 mod process;
+mod scratch;
 mod secrets;
 mod settings;
 mod worker;
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
@@ -83,6 +84,8 @@ struct Adbc {
     /// Most memory that the worker may keep resident.
     memory_bytes_max: u64,
     connect_timeout: Duration,
+    /// Where workers have their directories, see `scratch`.
+    temp_dir: PathBuf,
 }
 
 impl fmt::Debug for Adbc {
@@ -175,6 +178,7 @@ impl Adbc {
             entrypoint: file.entrypoint,
             options: self.options.iter().map(exposed).collect(),
             setup: self.setup.iter().map(|sql| sql.expose_secret().to_owned()).collect(),
+            temp_dir: self.temp_dir.clone(),
             task,
         };
         Worker::start(&job, process, self.memory_bytes_max, self.connect_timeout).await

@@ -1,6 +1,6 @@
 //! `[sources.NAME]` of the types that are read by a driver of ADBC.
 
-use std::{env::consts::DLL_SUFFIX, sync::Arc};
+use std::{env::consts::DLL_SUFFIX, path::PathBuf, sync::Arc};
 
 use super::{
     Adbc, Setting,
@@ -29,6 +29,9 @@ const MEMORY_BYTES_MIN: u64 = 128 << 20;
 const MEMORY_BYTES_MAX: u64 = 1 << 40;
 /// Most statements before a query, and most options.
 const ENTRIES_MAX: usize = 100;
+/// Where large temporary files go: on a disk, as a rule, unlike `/tmp`
+/// (<https://refspecs.linuxfoundation.org/FHS_3.0/fhs/ch05s15.html>).
+const TEMP_DIR: &str = "/var/tmp";
 /// Longest file that becomes an option, in bytes: a bundle of all certificates has 300 kB.
 const CONTENT_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -63,6 +66,7 @@ pub(super) fn open(
         setup,
         memory_bytes_max: memory?.unwrap_or(MEMORY_BYTES),
         connect_timeout: options.connect_timeout,
+        temp_dir: options.env.get("TMPDIR").map_or_else(|| PathBuf::from(TEMP_DIR), PathBuf::from),
     }))
 }
 

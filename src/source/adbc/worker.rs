@@ -22,7 +22,7 @@ use arrow_schema::ArrowError;
 use super::{
     frame::Frame,
     job::{DAMAGED, Failure, Job, Step, Task},
-    objects,
+    objects, scratch,
 };
 use crate::{
     domain::row::RowBatch,
@@ -42,6 +42,9 @@ const REPORTED: &str = "C Data interface error: Cannot get ";
 const BATCHES_AHEAD: usize = 1;
 /// The entry point that every library may have.
 const USUAL_ENTRYPOINT: &str = "AdbcDriverInit";
+/// Bytes that the pipe to the parent holds: with fewer, both wake each other up for each part of a batch. Linux allows as
+/// many without privileges.
+const PIPE_BYTES: usize = 1 << 20;
 /// Nice value of a worker: rows are served first.
 const NICE: i32 = 10;
 
@@ -52,12 +55,15 @@ const NICE: i32 = 10;
 pub fn work() -> io::Result<()> {
     // Drivers print. Whatever they print goes to standard error from here on.
     let mut out = BufWriter::new(File::from(rustix::io::dup(io::stdout().as_fd())?));
+    // A smaller one works as well.
+    let _ = rustix::pipe::fcntl_setpipe_size(out.get_ref(), PIPE_BYTES);
     rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
-    let job: Job = serde_json::from_str(&line)?;
+    let mut job: Job = serde_json::from_str(&line)?;
     drop(line);
+    scratch::give_directory(&mut job);
     end_with_input();
     let done = guarded(|| run(job, &mut out));
     finish(done, &mut out)?;
@@ -237,6 +243,8 @@ fn pass_on(
 
 /// Tells the parent how the job ended.
 fn finish(done: Result<(), Ended>, out: &mut BufWriter<File>) -> io::Result<()> {
+    // A parent that knows the end does not wait for more.
+    scratch::remove_own();
     match done {
         Ok(()) => Frame::End.write(out)?,
         Err(Ended::Failed(failure)) => Frame::Failed(failure).write(out)?,
@@ -335,6 +343,7 @@ fn wait(time: Duration) {
 
 /// Ends this process at once, whatever threads of a driver do.
 fn end() -> ! {
+    scratch::remove_own();
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort()
 }

@@ -25,7 +25,7 @@ pub(super) fn compile(directory: &Path, name: &str) {
 }
 
 /// The processes that `parent` has started and that run.
-fn children(parent: u32) -> Vec<u32> {
+pub(super) fn children(parent: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
     let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     children

@@ -3,6 +3,7 @@
 
 mod drivers;
 mod duckdb_faults;
+mod duckdb_spill;
 mod flight_sql;
 mod lakes;
 mod liar;
