@@ -2,13 +2,19 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    io::{self, BufReader, Read as _, Seek as _},
+    io::{self, BufReader, Read as _, Seek as _, SeekFrom},
+    iter,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::{FileReader, StreamReader};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_ipc::{
+    MetadataVersion,
+    convert::try_schema_from_ipc_buffer,
+    reader::{FileReader, StreamReader},
+};
+use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use parquet::{
     arrow::{
@@ -43,6 +49,11 @@ const CACHE_BYTES: usize = 64 << 20;
 const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 128 << 10..=4 << 20;
 /// Bytes that are read ahead of a page's header in a local file.
 const HEADER_BYTES: u64 = 4 << 10;
+
+/// Where a Parquet file keeps the schema that Arrow had.
+const ARROW_SCHEMA: &str = "ARROW:schema";
+/// Stands before the length of a message, since version 0.15 of Arrow.
+const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// Record batches of a file, row by row.
 pub(super) struct BatchReader {
@@ -79,7 +90,7 @@ impl BatchReader {
             order,
             columns,
             width: names.len(),
-            decoder: ArrowDecoder::default(),
+            decoder: ArrowDecoder::of_finite_times(),
             rows: 0,
             next: 0,
         })
@@ -116,7 +127,9 @@ impl RowReader for BatchReader {
 pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Result<BatchReader, Error> {
     let failed = |_: ParquetError| content.explain("it is not a Parquet file, or is damaged");
     let pages = Pages { content: Arc::clone(content), cache: None };
-    let metadata = ArrowReaderMetadata::load(&pages, ArrowReaderOptions::new()).map_err(failed)?;
+    let metadata = ArrowReaderMetadata::load(&pages, ArrowReaderOptions::new())
+        .or_else(|error| without_dictionaries(&pages, error))
+        .map_err(failed)?;
     let metadata = match readable_schema(&metadata) {
         None => metadata,
         Some(schema) => {
@@ -144,12 +157,33 @@ pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Resu
     })
 }
 
+/// The metadata of a file whose schema of Arrow has dictionaries that the library does not make of the file's types, such as those of
+/// decimals: with the types of their values instead. `error` is that of the schema as it is.
+fn without_dictionaries(pages: &Pages, error: ParquetError) -> Result<ArrowReaderMetadata, ParquetError> {
+    let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let plain = ArrowReaderMetadata::load(pages, plain)?;
+    let pairs = plain.metadata().file_metadata().key_value_metadata();
+    let pair = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == ARROW_SCHEMA));
+    let bytes = pair.and_then(|pair| BASE64_STANDARD.decode(pair.value.as_deref()?).ok());
+    let described = bytes.and_then(|bytes| try_schema_from_ipc_buffer(&bytes).ok()).ok_or(error)?;
+    let value = |data_type: &DataType| match data_type {
+        DataType::Dictionary(_, value) => Some((**value).clone()),
+        _ => None,
+    };
+    let field = |(plain, described): (&Arc<Field>, &Arc<Field>)| {
+        plain.as_ref().clone().with_data_type(replaced(described.data_type(), &value))
+    };
+    let fields: Vec<Field> = plain.schema().fields().iter().zip(described.fields()).map(field).collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)
+}
+
 /// A column in the roots `fields` whose values would come as other ones, and what it has. Of intervals the library reads days and
 /// milliseconds alone, but for a file of Arrow's own writer, which says what else they are. Of a variant it reads the encoded bytes.
 fn unreadable_column(metadata: &ArrowReaderMetadata, fields: &[usize]) -> Option<(String, &'static str)> {
     let file = metadata.metadata().file_metadata();
     let is_of_arrow =
-        file.key_value_metadata().is_some_and(|pairs| pairs.iter().any(|pair| pair.key == "ARROW:schema"));
+        file.key_value_metadata().is_some_and(|pairs| pairs.iter().any(|pair| pair.key == ARROW_SCHEMA));
     let schema = metadata.parquet_schema();
     let leaves = (0..schema.num_columns()).filter(|leaf| fields.contains(&schema.get_column_root_idx(*leaf)));
     let is_interval = |leaf: &usize| schema.column(*leaf).converted_type() == ConvertedType::INTERVAL;
@@ -209,19 +243,26 @@ fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
 
 /// The type with times in microseconds, wherever it has times in nanoseconds: those have years from 1677 to 2262 only.
 fn in_microseconds(data_type: &DataType) -> DataType {
+    replaced(data_type, &|data_type| match data_type {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        _ => None,
+    })
+}
+
+/// The type with what `replace` gives in place of it, or of types within it.
+fn replaced(data_type: &DataType, replace: &impl Fn(&DataType) -> Option<DataType>) -> DataType {
     let inner = |field: &Arc<Field>| {
-        Arc::new(field.as_ref().clone().with_data_type(in_microseconds(field.data_type())))
+        Arc::new(field.as_ref().clone().with_data_type(replaced(field.data_type(), replace)))
     };
     match data_type {
-        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
         DataType::List(field) => DataType::List(inner(field)),
         DataType::LargeList(field) => DataType::LargeList(inner(field)),
         DataType::FixedSizeList(field, length) => DataType::FixedSizeList(inner(field), *length),
         DataType::Map(entries, is_sorted) => DataType::Map(inner(entries), *is_sorted),
-        other => other.clone(),
+        other => replace(other).unwrap_or_else(|| other.clone()),
     }
 }
 
@@ -232,26 +273,92 @@ pub(super) fn arrow(content: &Arc<Content>, chosen: Option<&[String]>) -> Result
     let mut reader = BufReader::new(ContentReader::new(content, 0));
     let mut start = [0; MAGIC.len()];
     reader.read_exact(&mut start).and_then(|()| reader.rewind()).map_err(|_| failed())?;
-    let project = |batch: RecordBatch, fields: &[usize]| batch.project(fields);
-    let damaged = "a record batch is damaged";
-    if start == MAGIC {
-        let reader = FileReader::try_new(reader, None).map_err(|_| failed())?;
-        let schema = reader.schema();
-        return BatchReader::new(content, &schema, chosen, |fields| {
-            let fields = fields.to_vec();
-            Ok(Box::new(reader.map(move |batch| {
-                batch.and_then(|batch| project(batch, &fields)).map_err(|_| damaged.to_owned())
-            })))
-        });
+    let is_file = start == MAGIC;
+    if is_file {
+        // A stream of messages stands in a file from byte 8 on.
+        reader.seek(SeekFrom::Start(8)).map_err(|_| failed())?;
+        let is_current = has_current_version(&mut reader);
+        reader.seek(SeekFrom::Start(8)).map_err(|_| failed())?;
+        if is_current {
+            let reader = FileReader::try_new(reader, None).map_err(|_| failed())?;
+            let schema = reader.schema();
+            return BatchReader::new(content, &schema, chosen, |fields| {
+                let fields = fields.to_vec();
+                Ok(Box::new(reader.map(move |batch| project(batch, &fields))))
+            });
+        }
     }
-    let reader = StreamReader::try_new(reader, None).map_err(|_| failed())?;
+    let mut reader =
+        StreamReader::try_new(Marked { input: reader, last: None }, None).map_err(|_| failed())?;
     let schema = reader.schema();
     BatchReader::new(content, &schema, chosen, |fields| {
         let fields = fields.to_vec();
-        Ok(Box::new(reader.map(move |batch| {
-            batch.and_then(|batch| project(batch, &fields)).map_err(|_| damaged.to_owned())
+        let mut has_ended = false;
+        Ok(Box::new(iter::from_fn(move || {
+            if has_ended {
+                return None;
+            }
+            let next = reader.next().map(|batch| project(batch, &fields));
+            has_ended = next.is_none();
+            // The footer of a file stands behind its stream.
+            next.or_else(|| reader.get_mut().check_end(is_file).err().map(Err))
         })))
     })
+}
+
+fn project(batch: Result<RecordBatch, ArrowError>, fields: &[usize]) -> Result<RecordBatch, String> {
+    batch.and_then(|batch| batch.project(fields)).map_err(|_| "a record batch is damaged".to_owned())
+}
+
+/// Whether the messages of a file are of version 5 of the metadata, or begin elsewhere, as those of Arrow's Rust library do. Arrow's C++
+/// library writes this version in the footer of every file, and the reader of files refuses messages of another one.
+fn has_current_version(reader: &mut impl io::Read) -> bool {
+    let mut next = || {
+        let mut bytes = [0; 4];
+        reader.read_exact(&mut bytes).map(|()| bytes)
+    };
+    let length = next().and_then(|first| if first == CONTINUATION { next() } else { Ok(first) });
+    let length = length.ok().and_then(|bytes| u64::try_from(i32::from_le_bytes(bytes)).ok());
+    let mut message = Vec::new();
+    let is_read = reader.take(length.unwrap_or_default()).read_to_end(&mut message).is_ok();
+    let version = arrow_ipc::root_as_message(&message).map(|message| message.version());
+    !(is_read && version.is_ok_and(|version| version != MetadataVersion::V5))
+}
+
+/// The input of a stream, which knows the last four bytes that were read by themselves: zeros mark the end of the stream. The
+/// format allows streams without the mark, but then one that was cut between two batches looks complete.
+struct Marked<R> {
+    input: R,
+    last: Option<[u8; 4]>,
+}
+
+impl<R: io::Read> io::Read for Marked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.input.read(buffer)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.last = None;
+        self.input.read_exact(buffer)?;
+        self.last = <[u8; 4]>::try_from(&*buffer).ok();
+        Ok(())
+    }
+}
+
+impl<R: io::Read> Marked<R> {
+    /// Refuses a stream that ended without its mark and, unless it stands in a file, one with something behind it.
+    fn check_end(&mut self, is_file: bool) -> Result<(), String> {
+        if self.last != Some([0; 4]) {
+            let reason =
+                "it ends without the mark of a stream's end: it was cut, or its writer was not closed";
+            return Err(reason.to_owned());
+        }
+        match self.input.read(&mut [0]) {
+            Ok(read) if read == 0 || is_file => Ok(()),
+            Ok(_) => Err("something, such as a second stream, follows the end of its stream".to_owned()),
+            Err(_) => Err("it cannot be read to its end".to_owned()),
+        }
+    }
 }
 
 /// The pages of a Parquet file.
