@@ -9,7 +9,7 @@ use super::{
     place::Place,
     settings::Selector,
 };
-use crate::domain::CollectionName;
+use crate::{domain::CollectionName, model::error::Error};
 
 /// A manifest with these nodes, which are JSON without braces around it.
 fn manifest(nodes: &str) -> String {
@@ -123,7 +123,7 @@ fn key_of_a_snapshot_is_the_id_of_a_version() {
         let sync = CollectionName::new("sync").unwrap();
         let (id, node) = named.find(&Selector::Name("s".to_owned()), &sync).unwrap();
         let error = named.check_key(id, node, key).err();
-        assert_eq!(error.as_ref().map(|error| error.code()), code, "{more} {key}");
+        assert_eq!(error.as_ref().map(Error::code), code, "{more} {key}");
         assert!(error.is_none_or(|error| error.to_string().contains("docs/models.md")));
     }
 }

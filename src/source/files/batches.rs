@@ -10,11 +10,9 @@ use std::{
 use arrow_array::RecordBatch;
 use arrow_ipc::{
     MetadataVersion,
-    convert::try_schema_from_ipc_buffer,
     reader::{FileReader, StreamReader},
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use parquet::{
     arrow::{
@@ -50,8 +48,6 @@ const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 128 << 10..=4 << 20;
 /// Bytes that are read ahead of a page's header in a local file.
 const HEADER_BYTES: u64 = 4 << 10;
 
-/// Where a Parquet file keeps the schema that Arrow had.
-const ARROW_SCHEMA: &str = "ARROW:schema";
 /// Stands before the length of a message, since version 0.15 of Arrow.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
@@ -127,9 +123,7 @@ impl RowReader for BatchReader {
 pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Result<BatchReader, Error> {
     let failed = |_: ParquetError| content.explain("it is not a Parquet file, or is damaged");
     let pages = Pages { content: Arc::clone(content), cache: None };
-    let metadata = ArrowReaderMetadata::load(&pages, ArrowReaderOptions::new())
-        .or_else(|error| without_dictionaries(&pages, error))
-        .map_err(failed)?;
+    let metadata = ArrowReaderMetadata::load(&pages, ArrowReaderOptions::new()).map_err(failed)?;
     let metadata = match readable_schema(&metadata) {
         None => metadata,
         Some(schema) => {
@@ -157,33 +151,12 @@ pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Resu
     })
 }
 
-/// The metadata of a file whose schema of Arrow has dictionaries that the library does not make of the file's types, such as those of
-/// decimals: with the types of their values instead. `error` is that of the schema as it is.
-fn without_dictionaries(pages: &Pages, error: ParquetError) -> Result<ArrowReaderMetadata, ParquetError> {
-    let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let plain = ArrowReaderMetadata::load(pages, plain)?;
-    let pairs = plain.metadata().file_metadata().key_value_metadata();
-    let pair = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == ARROW_SCHEMA));
-    let bytes = pair.and_then(|pair| BASE64_STANDARD.decode(pair.value.as_deref()?).ok());
-    let described = bytes.and_then(|bytes| try_schema_from_ipc_buffer(&bytes).ok()).ok_or(error)?;
-    let value = |data_type: &DataType| match data_type {
-        DataType::Dictionary(_, value) => Some((**value).clone()),
-        _ => None,
-    };
-    let field = |(plain, described): (&Arc<Field>, &Arc<Field>)| {
-        plain.as_ref().clone().with_data_type(replaced(described.data_type(), &value))
-    };
-    let fields: Vec<Field> = plain.schema().fields().iter().zip(described.fields()).map(field).collect();
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)
-}
-
 /// A column in the roots `fields` whose values would come as other ones, and what it has. Of intervals the library reads days and
 /// milliseconds alone, but for a file of Arrow's own writer, which says what else they are. Of a variant it reads the encoded bytes.
 fn unreadable_column(metadata: &ArrowReaderMetadata, fields: &[usize]) -> Option<(String, &'static str)> {
     let file = metadata.metadata().file_metadata();
     let is_of_arrow =
-        file.key_value_metadata().is_some_and(|pairs| pairs.iter().any(|pair| pair.key == ARROW_SCHEMA));
+        file.key_value_metadata().is_some_and(|pairs| pairs.iter().any(|pair| pair.key == "ARROW:schema"));
     let schema = metadata.parquet_schema();
     let leaves = (0..schema.num_columns()).filter(|leaf| fields.contains(&schema.get_column_root_idx(*leaf)));
     let is_interval = |leaf: &usize| schema.column(*leaf).converted_type() == ConvertedType::INTERVAL;
@@ -208,11 +181,15 @@ fn batch_rows(metadata: &ArrowReaderMetadata) -> usize {
     (BATCH_BYTES_TARGET / bytes_of_row).clamp(1, BATCH_ROWS as u64) as usize
 }
 
-/// The schema with columns read as what they are: an enum is text, and a time of 96 bits has years that nanoseconds
-/// of 64 bits do not reach. `None` when nothing differs.
+/// The schema with columns read as what they are: an enum is text, a time of 96 bits has years that nanoseconds of 64 bits do not
+/// reach, and the library reads decimals in a dictionary only as decimals. `None` when nothing differs.
 fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
     let parquet = metadata.parquet_schema();
     let roots = parquet.root_schema().get_fields();
+    let decimals = |data_type: &DataType| match data_type {
+        DataType::Dictionary(_, value) if value.is_decimal() => Some((**value).clone()),
+        _ => None,
+    };
     let mut is_changed = false;
     let leaves = 0..parquet.num_columns();
     let is_int96 = |leaf: &usize| parquet.column(*leaf).physical_type() == Type::INT96;
@@ -221,21 +198,17 @@ fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
     let field = |(at, (field, root)): (usize, (&Arc<Field>, &Arc<parquet::schema::types::Type>))| {
         let info = root.get_basic_info();
         let data_type = if with_int96.contains(&at) {
-            Some(in_microseconds(field.data_type()))
-        } else if !root.is_primitive() {
-            None
-        } else if info.logical_type_ref() == Some(&LogicalType::Enum) {
-            Some(DataType::Utf8)
+            in_microseconds(field.data_type())
+        } else if root.is_primitive() && info.logical_type_ref() == Some(&LogicalType::Enum) {
+            DataType::Utf8
         } else {
-            None
+            replaced(field.data_type(), &decimals)
         };
-        match data_type {
-            Some(data_type) if field.data_type() != &data_type => {
-                is_changed = true;
-                Arc::new(field.as_ref().clone().with_data_type(data_type))
-            }
-            _ => Arc::clone(field),
+        if field.data_type() == &data_type {
+            return Arc::clone(field);
         }
+        is_changed = true;
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     let fields: Vec<_> = metadata.schema().fields().iter().zip(roots).enumerate().map(field).collect();
     is_changed.then(|| Schema::new_with_metadata(fields, metadata.schema().metadata().clone()))

@@ -154,8 +154,8 @@ impl RowReader for XlsxReader {
     }
 }
 
-/// Refuses a formula in the columns `chosen` that has no stored value: it would be read as an empty cell. Programs other than Excel
-/// and LibreOffice write formulas and do not compute them. The library tells formulas and formats in two readings only.
+/// Refuses a formula in the columns `chosen` that has no stored value: it would be read as an empty cell. Some
+/// programs write formulas and do not compute them. The library tells formulas and formats in two readings only.
 fn check_formulas(
     workbook: &mut Xlsx<ContentReader>,
     sheet: &str,

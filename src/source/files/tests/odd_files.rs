@@ -99,26 +99,31 @@ async fn highest_and_lowest_moments_of_nanoseconds_are_read() {
 #[tokio::test]
 async fn parquet_whose_schema_of_arrow_has_dictionaries_of_decimals_is_read() {
     let directory = TempDir::new().unwrap();
-    let took: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
-    let decimals = Decimal128Array::from(vec![150, 225, 150]).with_precision_and_scale(9, 2).unwrap();
-    let decimals: ArrayRef = Arc::new(decimals);
-    let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(decimals.data_type().clone()));
-    // What the file's types do not say, its schema of Arrow still does.
-    let seconds = DataType::Duration(arrow_schema::TimeUnit::Second);
-    let fields = vec![Field::new("d", kind, true), Field::new("took", seconds, true)];
-    let described = encode_arrow_schema(&Schema::new(fields));
-    let pair = parquet::file::metadata::KeyValue::new("ARROW:schema".to_owned(), described);
-    let properties = parquet::file::properties::WriterProperties::builder();
-    let properties = properties.set_key_value_metadata(Some(vec![pair])).build();
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let batch = RecordBatch::try_from_iter([("d", decimals), ("took", took)]).unwrap();
-    let file = fs::File::create(directory.path().join("a.parquet")).unwrap();
-    let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    let lines = read(&source(directory.path()), &table("a.parquet", None), None).await.unwrap();
-    let expected = [["d", "took"], ["Number 1.50", "PT1S"], ["Number 2.25", "PT2S"], ["Number 1.50", "PT3S"]];
-    assert_eq!(lines, expected);
+    // Of 4 and of 13 bytes.
+    for precision in [9, 30] {
+        let took: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let decimals =
+            Decimal128Array::from(vec![150, 225, 150]).with_precision_and_scale(precision, 2).unwrap();
+        let decimals: ArrayRef = Arc::new(decimals);
+        let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(decimals.data_type().clone()));
+        // What the file's types do not say, its schema of Arrow still does.
+        let seconds = DataType::Duration(arrow_schema::TimeUnit::Second);
+        let fields = vec![Field::new("d", kind, true), Field::new("took", seconds, true)];
+        let described = encode_arrow_schema(&Schema::new(fields));
+        let pair = parquet::file::metadata::KeyValue::new("ARROW:schema".to_owned(), described);
+        let properties = parquet::file::properties::WriterProperties::builder();
+        let properties = properties.set_key_value_metadata(Some(vec![pair])).build();
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let batch = RecordBatch::try_from_iter([("d", decimals), ("took", took)]).unwrap();
+        let file = fs::File::create(directory.path().join("a.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let lines = read(&source(directory.path()), &table("a.parquet", None), None).await.unwrap();
+        let expected =
+            [["d", "took"], ["Number 1.50", "PT1S"], ["Number 2.25", "PT2S"], ["Number 1.50", "PT3S"]];
+        assert_eq!(lines, expected);
+    }
 }
 
 #[tokio::test]
