@@ -104,8 +104,13 @@ fn key_of(fault: &Fault) -> Option<&str> {
     Some(key.strip_prefix('.').unwrap_or(key))
 }
 
-/// Refuses a type that does not exist, and keys that it does not have.
+/// Refuses a type that does not exist, keys that it does not have, and a key that is given twice.
 fn check_given(source_type: &str, given: &[(String, String)], file: &Path) -> Result<(), Failure> {
+    for (at, (name, _)) in given.iter().enumerate() {
+        if given[..at].iter().any(|(other, _)| other == name) {
+            return Err(Failure::Usage(format!("--source {name} is given twice")));
+        }
+    }
     let Err(faults) = read(&source_text(source_type, given)?, file) else { return Ok(()) };
     let is_wrong = |fault: &&Fault| key_of(fault) == Some("type") || fault.message == "unknown key";
     let wrong: Vec<Fault> = faults.as_slice().iter().filter(is_wrong).cloned().collect();

@@ -80,7 +80,8 @@ fn warn(rows: u64, rejected: u64, warnings: Vec<String>) {
     }
     if rows == 0 {
         complain(
-            "warning: the model has no rows; look at the query, and at row-level security of its tables",
+            "warning: the model has no rows; check what it reads, and whether a database hides rows from the source's user \
+             (row-level security)",
         );
     }
     if rejected > 0 {

@@ -28,7 +28,8 @@ pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Res
         SourceCommand::Tables { source, pattern } => {
             let tables = place.tables(&source, &pattern).await?;
             if tables.is_empty() {
-                complain("there is none; look at the name, and at the rights of the source's user");
+                let name = if pattern.is_empty() { "" } else { "the name and " };
+                complain(&format!("there is none; check {name}the rights of the source's user"));
             }
             for table in tables {
                 print(&shown(&table))?;

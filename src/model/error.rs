@@ -47,6 +47,12 @@ pub enum Error {
          table; run `dbt compile`, or select the model too; what is served stays"
     )]
     DbtNotCompiled { project: String, name: String },
+    /// The manifest is of an earlier command than the results of the last build.
+    #[error(
+        "{place} of [dbt.{project}] was generated at {generated_at}, by an earlier command than run_results.json, of \
+         {results_at}; upload manifest.json before run_results.json; the sync waits for it, and what is served stays"
+    )]
+    DbtManifestOutdated { project: String, place: String, generated_at: String, results_at: String },
     /// The project is for another kind of database.
     #[error(
         "dbt project {project} is for {adapter}, and the model's source is of type {source_type}; name the source \
@@ -124,6 +130,7 @@ codes! {
         "dbt_model_disabled" Invalid: DbtModelDisabled,
         "dbt_tag_missing" Invalid: DbtTagMissing,
         "dbt_not_compiled" Invalid: DbtNotCompiled,
+        "dbt_manifest_outdated" Unavailable: DbtManifestOutdated,
         "dbt_adapter_mismatch" Invalid: DbtAdapterMismatch,
         "dbt_primary_key_unknown" Invalid: DbtPrimaryKeyUnknown,
         "dbt_primary_key_mismatch" Invalid: DbtPrimaryKeyMismatch,

@@ -78,7 +78,7 @@ impl Model {
     /// invocation without a failure.
     ///
     /// # Errors
-    /// The manifest cannot be read, has no such model, or has no SQL of an ephemeral one.
+    /// The manifest cannot be read, is older than the invocation, has no such model, or has no SQL of an ephemeral one.
     pub async fn is_built_by(
         &self,
         project: &DbtProject,

@@ -233,6 +233,8 @@ impl SyncLoop {
             (Some(due), Ok(true)) => {
                 Ok(Due { wait: self.wait(due, last).await, invocation: Some(invocation) })
             }
+            // The manifest may come at any time.
+            (_, Err(model::Error::DbtManifestOutdated { .. })) => Ok(later),
             (_, built) => {
                 last.handled = Some((invocation, built.err()));
                 Ok(later)
@@ -258,13 +260,16 @@ impl SyncLoop {
         });
     }
 
-    /// Whether `invocation` has built the sync's model. The error is that of a model that waits for the next invocation; after
-    /// any other one a run is due, which fails with the reason.
+    /// Whether `invocation` has built the sync's model. The error is that of a model that waits for the next invocation or for the
+    /// manifest; after any other one a run is due, which fails with the reason.
     async fn is_built_by(&self, project: &DbtProject, invocation: &Invocation) -> Result<bool, model::Error> {
         let spec = &self.sync.spec;
-        match spec.model.is_built_by(project, invocation, &spec.collection).await {
-            Err(error) if !matches!(error, model::Error::DbtNotCompiled { .. }) => Ok(true),
-            built => built,
+        let built = spec.model.is_built_by(project, invocation, &spec.collection).await;
+        match built {
+            Err(model::Error::DbtNotCompiled { .. } | model::Error::DbtManifestOutdated { .. }) | Ok(_) => {
+                built
+            }
+            Err(_) => Ok(true),
         }
     }
 

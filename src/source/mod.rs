@@ -283,8 +283,12 @@ impl Source {
                 let named =
                     if name.is_empty() { "without a name".to_owned() } else { format!("named `{name}`") };
                 let message = format!("the query yields two columns {named}");
-                Err(Error::new(cause::DUPLICATE_COLUMN, message)
-                    .with_hint("give each a name of its own with AS"))
+                let hint = if self.check_sql().is_ok() {
+                    "give each a name of its own with AS"
+                } else {
+                    "rename one of them"
+                };
+                Err(Error::new(cause::DUPLICATE_COLUMN, message).with_hint(hint))
             }
         }
     }

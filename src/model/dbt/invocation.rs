@@ -17,36 +17,59 @@ const FAILURES: [&str; 3] = ["error", "fail", "runtime error"];
 /// One run of dbt that built models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
-    /// Its id.
-    id: Arc<str>,
+    /// Of the run itself.
+    stamp: Stamp,
     /// The status of each node by its id; `None` when all of them succeeded.
     statuses: Option<Arc<BTreeMap<String, String>>>,
-    /// The id of the project's last command, which may have compiled what this one has left out.
-    last: Arc<str>,
+    /// Of the project's last command, which may have compiled what this one has left out.
+    last: Stamp,
+}
+
+/// Which command of dbt wrote an artifact, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) id: Arc<str>,
+    /// As dbt writes it; empty when it is unknown.
+    pub(super) generated_at: Arc<str>,
 }
 
 /// What `run_results.json` is of.
 pub(super) enum Command {
     Build(Invocation),
-    /// A command that builds nothing, by its id.
-    Other(Arc<str>),
+    /// A command that builds nothing.
+    Other(Stamp),
 }
 
 impl Invocation {
     /// A successful run of a job of dbt Cloud.
     pub(super) fn of_job(run: u64) -> Self {
-        let id: Arc<str> = run.to_string().into();
-        Self { id: Arc::clone(&id), statuses: None, last: id }
+        let stamp = Stamp { id: run.to_string().into(), generated_at: "".into() };
+        Self { stamp: stamp.clone(), statuses: None, last: stamp }
     }
 
     /// The same invocation with a later command behind it.
-    pub(super) fn before(self, last: Arc<str>) -> Self {
+    pub(super) fn before(self, last: Stamp) -> Self {
         Self { last, ..self }
     }
 
     /// Its id, which differs from those of all others of the project.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.stamp.id
+    }
+
+    /// Which command it is.
+    pub(super) fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    /// Which command of the project is the last one.
+    pub(super) fn last(&self) -> &Stamp {
+        &self.last
+    }
+
+    /// Whether it comes from `run_results.json`.
+    pub(super) fn is_of_results(&self) -> bool {
+        self.statuses.is_some()
     }
 
     /// Whether nothing failed in it.
@@ -89,6 +112,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Command, serde_json::Error> {
     #[derive(Deserialize)]
     struct Metadata {
         invocation_id: String,
+        #[serde(default)]
+        generated_at: String,
     }
     #[derive(Deserialize)]
     struct Arguments {
@@ -99,11 +124,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Command, serde_json::Error> {
         unique_id: String,
         status: String,
     }
-    let RunResults { metadata: Metadata { invocation_id }, args, results } = serde_json::from_slice(bytes)?;
+    let RunResults { metadata, args, results } = serde_json::from_slice(bytes)?;
+    let Metadata { invocation_id, generated_at } = metadata;
     let id: Arc<str> = invocation_id[..invocation_id.floor_char_boundary(ID_BYTES_MAX)].into();
+    let stamp = Stamp { id, generated_at: generated_at.into() };
     if !BUILDS.contains(&&*args.which) {
-        return Ok(Command::Other(id));
+        return Ok(Command::Other(stamp));
     }
     let statuses = results.into_iter().map(|outcome| (outcome.unique_id, outcome.status)).collect();
-    Ok(Command::Build(Invocation { id: Arc::clone(&id), statuses: Some(Arc::new(statuses)), last: id }))
+    Ok(Command::Build(Invocation { stamp: stamp.clone(), statuses: Some(Arc::new(statuses)), last: stamp }))
 }

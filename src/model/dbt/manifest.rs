@@ -4,14 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::settings::Selector;
+use super::{invocation::Stamp, settings::Selector};
 use crate::{domain::CollectionName, model::error::Error, settings::nearest};
 
 /// Kinds of nodes that have rows.
-const READABLE: [&str; 3] = ["model", "seed", "snapshot"];
+const READABLE: [&str; 3] = ["model", "seed", SNAPSHOT];
+const SNAPSHOT: &str = "snapshot";
+/// The column of a snapshot that tells versions of rows apart, unless its configuration renames it.
+const SNAPSHOT_KEY: &str = "dbt_scd_id";
 
 /// A manifest.
 #[derive(Deserialize)]
@@ -28,6 +32,7 @@ struct Metadata {
     adapter_type: Option<String>,
     #[serde(default)]
     generated_at: String,
+    invocation_id: Option<String>,
 }
 
 /// A node of the project: a model, a seed, a snapshot, a test.
@@ -72,9 +77,17 @@ struct DependsOn {
 struct NodeConfig {
     materialized: Option<String>,
     unique_key: Option<OneOrMany>,
+    /// Of a snapshot: the names of the columns that dbt adds.
+    #[serde(default)]
+    snapshot_meta_column_names: Option<SnapshotColumns>,
     /// Of a test: the rows that it tests.
     #[serde(rename = "where")]
     condition: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SnapshotColumns {
+    dbt_scd_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +146,23 @@ impl<'a> Manifest<'a> {
 
     pub(super) fn adapter(&self) -> &str {
         self.metadata.adapter_type.as_deref().unwrap_or("an unknown database")
+    }
+
+    /// Whether it is of the command that `stamp` is of, or of a later one, such as `dbt docs generate` after a build. Without an id or a
+    /// time on either side nothing says that it is older.
+    pub(super) fn is_as_new_as(&self, stamp: &Stamp) -> bool {
+        let Metadata { invocation_id, generated_at, .. } = &self.metadata;
+        if invocation_id.as_deref().is_none_or(|id| id == &*stamp.id) {
+            return true;
+        }
+        let times = [generated_at, &*stamp.generated_at].map(DateTime::parse_from_rfc3339);
+        let [Ok(of_manifest), Ok(of_results)] = times else { return true };
+        of_manifest > of_results
+    }
+
+    /// When it was generated, for people.
+    pub(super) fn generated_at(&self) -> &str {
+        &self.metadata.generated_at
     }
 
     /// A node; of an ephemeral one, which dbt does not build, also the nodes that it is made of, up to those that dbt builds.
@@ -221,16 +251,23 @@ impl<'s, 'a> NamedManifest<'s, 'a> {
     fn absent(&self, name: &str) -> Error {
         let (manifest, project, name) = (self.manifest, self.project.to_owned(), name.to_owned());
         let is_disabled = |id: &String| *id == name || id.rsplit('.').next() == Some(&name);
+        // `model.shop.customers` is an id of one package; a model of another one with the same name is no renamed one.
+        let package = name.split('.').nth(1).filter(|_| name.split('.').count() > 2);
         if manifest.disabled.keys().any(is_disabled) {
             return Error::DbtModelDisabled { project, name };
         }
         let short = name.rsplit('.').next().unwrap_or_default();
-        let mut aliased = manifest.readable().filter(|(_, node)| node.alias.as_deref() == Some(short));
-        if let Some((_, Node { name: now, .. })) = aliased.next() {
+        let is_renamed = |(id, node): &(&str, &Node<'_>)| {
+            node.alias.as_deref() == Some(short)
+                && node.name != short
+                && package.is_none_or(|package| id.split('.').nth(1) == Some(package))
+        };
+        if let Some((_, Node { name: now, .. })) = manifest.readable().find(is_renamed) {
             return Error::DbtModelRenamed { project, name, now: now.clone() };
         }
-        let names = manifest.readable().map(|(_, node)| node.name.as_str());
-        let near = nearest::nearest(short, names).map(|near| format!("; the most similar one is {near:?}"));
+        let names = manifest.readable().map(|(id, node)| package.map_or(node.name.as_str(), |_| id));
+        let wanted = package.map_or(short, |_| &*name);
+        let near = nearest::nearest(wanted, names).map(|near| format!("; the most similar one is {near:?}"));
         let generated_at = manifest.metadata.generated_at.clone();
         Error::DbtModelMissing { project, name, generated_at, near: near.unwrap_or_default() }
     }
@@ -238,44 +275,61 @@ impl<'s, 'a> NamedManifest<'s, 'a> {
     /// Checks that dbt knows `key` as the primary key of a node.
     pub(super) fn check_key(&self, id: &str, node: &Node<'_>, key: &str) -> Result<(), Error> {
         let name = node.name.clone();
-        match self.key(id, node).as_slice() {
-            [] => Err(Error::DbtPrimaryKeyUnknown { name }),
-            // Warehouses differ in the case of names that nobody quotes.
-            [column] if column.eq_ignore_ascii_case(key) => Ok(()),
-            columns => Err(Error::DbtPrimaryKeyMismatch {
-                name,
-                column: key.to_owned(),
-                found: columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", "),
-            }),
+        let keys = self.keys(id, node);
+        // Warehouses differ in the case of names that nobody quotes.
+        if keys.iter().any(|columns| matches!(&**columns, [column] if column.eq_ignore_ascii_case(key))) {
+            return Ok(());
         }
+        if keys.is_empty() {
+            return Err(Error::DbtPrimaryKeyUnknown { name });
+        }
+        let quoted = |columns: &Vec<String>| {
+            columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ")
+        };
+        let mut found = keys.iter().map(quoted).collect::<Vec<_>>().join(" or ");
+        if node.resource_type == SNAPSHOT {
+            found.push_str(" (a snapshot has a row for each version of a row; docs/models.md shows how to read the current ones)");
+        }
+        Err(Error::DbtPrimaryKeyMismatch { name, column: key.to_owned(), found })
     }
 
-    /// The columns that dbt knows as the key: as version 12 of the manifest says, else the unique key of an incremental
-    /// model or snapshot, the primary key among the constraints, and the columns that are tested as unique and not null.
-    fn key(&self, id: &str, node: &Node<'_>) -> Vec<String> {
-        let stated = node.primary_key.clone().unwrap_or_default();
-        let unique_key = || match &node.config.unique_key {
-            Some(OneOrMany::One(column)) => vec![column.clone()],
-            Some(OneOrMany::Many(columns)) => columns.clone(),
-            None => Vec::new(),
-        };
-        let tested = || {
-            let of = |test: &str| {
-                let is_test = |node: &&Node<'_>| {
-                    node.test_metadata.as_ref().is_some_and(|it| it.name == test)
-                        && node.config.condition.is_none()
-                };
-                let tests = self.manifest.tests_of(id).map(|(_, node)| node).filter(is_test);
-                tests.filter_map(|node| node.column_name.clone()).collect::<Vec<_>>()
+    /// What dbt knows as keys, each with its columns. Of a snapshot, the id of a version. Else the primary key among the constraints; the
+    /// unique key of an incremental model; the columns that version 12 of the manifest infers from tests; and the columns that are
+    /// tested as unique and not null. Each column with tests of its own is a key.
+    fn keys(&self, id: &str, node: &Node<'_>) -> Vec<Vec<String>> {
+        let config = &node.config;
+        if node.resource_type == SNAPSHOT {
+            let renamed =
+                config.snapshot_meta_column_names.as_ref().and_then(|names| names.dbt_scd_id.clone());
+            return vec![vec![renamed.unwrap_or_else(|| SNAPSHOT_KEY.to_owned())]];
+        }
+        let columns = constrained(node);
+        if !columns.is_empty() {
+            return vec![columns];
+        }
+        let of = |test: &str| {
+            let is_test = |node: &&Node<'_>| {
+                node.test_metadata.as_ref().is_some_and(|it| it.name == test)
+                    && node.config.condition.is_none()
             };
-            let not_null = of("not_null");
-            let mut both = of("unique");
-            both.retain(|column| not_null.contains(column));
-            both
+            let tests = self.manifest.tests_of(id).map(|(_, node)| node).filter(is_test);
+            tests.filter_map(|node| node.column_name.clone()).collect::<Vec<_>>()
         };
-        let ways: [&dyn Fn() -> Vec<String>; 4] =
-            [&|| stated.clone(), &unique_key, &|| constrained(node), &tested];
-        ways.iter().map(|way| way()).find(|columns| !columns.is_empty()).unwrap_or_default()
+        let not_null = of("not_null");
+        let mut tested = of("unique");
+        tested.retain(|column| not_null.contains(column));
+        let stated = node.primary_key.clone().unwrap_or_default();
+        if stated.len() > 1 && stated.iter().all(|column| tested.contains(column)) {
+            return tested.into_iter().map(|column| vec![column]).collect();
+        }
+        if !stated.is_empty() {
+            return vec![stated];
+        }
+        match &config.unique_key {
+            Some(OneOrMany::One(column)) => vec![vec![column.clone()]],
+            Some(OneOrMany::Many(columns)) if !columns.is_empty() => vec![columns.clone()],
+            _ => tested.into_iter().map(|column| vec![column]).collect(),
+        }
     }
 
     /// The SQL that reads a node.

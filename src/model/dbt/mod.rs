@@ -18,9 +18,9 @@ pub use self::invocation::Invocation;
 pub(crate) use self::settings::SECTION;
 pub(super) use self::settings::{Selector, read};
 use self::{
-    invocation::{Command, read_run_results},
+    invocation::{Command, Stamp, read_run_results},
     manifest::Manifest,
-    place::{Place, Stamp},
+    place::{FileStamp, Place},
 };
 use super::{Target, error::Error};
 use crate::{domain::CollectionName, support::blocking};
@@ -41,7 +41,7 @@ struct Project {
 struct Poll {
     at: Instant,
     /// The version of the file that was read, when the results are a file.
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     invocation: Option<Invocation>,
 }
 
@@ -92,7 +92,7 @@ impl DbtProject {
             Place::Cloud(job) => Some(Invocation::of_job(job.last_run(self.name()).await?)),
             place => match read_run_results(self.name(), place).await? {
                 Command::Build(invocation) => Some(invocation),
-                Command::Other(id) => known.map(|known| known.before(id)),
+                Command::Other(last) => known.map(|known| known.before(last)),
             },
         };
         *polled = Some(Poll { at: Instant::now(), stamp, invocation: invocation.clone() });
@@ -161,21 +161,35 @@ impl DbtModel {
             .await
     }
 
-    /// Whether `invocation` has built it. The error of an ephemeral one that the last command did not compile says so.
+    /// Whether `invocation` has built it. An error says that the manifest is that of an earlier command, or that the last command did
+    /// not compile an ephemeral model.
     pub(super) async fn is_built_by(
         &self,
         invocation: &Invocation,
         sync: &CollectionName,
     ) -> Result<bool, Error> {
         let (selector, sync, invocation) = (self.selector.clone(), sync.clone(), invocation.clone());
-        let project = self.project.name().to_owned();
+        let (project, place) = (self.project.name().to_owned(), self.project.0.place.shown());
         self.project
             .with_manifest(move |manifest| {
+                let check_age = |results: &Stamp| {
+                    if !invocation.is_of_results() || manifest.is_as_new_as(results) {
+                        return Ok(());
+                    }
+                    Err(Error::DbtManifestOutdated {
+                        project: project.clone(),
+                        place: place.clone(),
+                        generated_at: manifest.generated_at().to_owned(),
+                        results_at: results.generated_at.to_string(),
+                    })
+                };
+                check_age(invocation.stamp())?;
                 let named = manifest.named(&project);
                 let (id, node) = named.find(&selector, &sync)?;
                 let is_built = invocation.has_built(id, manifest);
-                if is_built {
-                    named.sql(node)?;
+                if is_built && let Err(error) = named.sql(node) {
+                    // A manifest that comes later may have the SQL.
+                    return check_age(invocation.last()).and(Err(error));
                 }
                 Ok(is_built)
             })

@@ -35,11 +35,11 @@ pub(super) enum Place {
 }
 
 /// When a file was last changed, and its length.
-pub(super) type Stamp = (SystemTime, u64);
+pub(super) type FileStamp = (SystemTime, u64);
 
 impl Place {
     /// The stamp of the results of the last run; `None` when they are no file, or the stamp is unknown.
-    pub(super) async fn stamp(&self) -> Option<Stamp> {
+    pub(super) async fn stamp(&self) -> Option<FileStamp> {
         let Self::File(path) = self else { return None };
         let path = path.with_file_name(RUN_RESULTS);
         let stamp = || fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len()))).ok();

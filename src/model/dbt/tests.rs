@@ -9,7 +9,7 @@ use super::{
     place::Place,
     settings::Selector,
 };
-use crate::domain::CollectionName;
+use crate::{domain::CollectionName, model::error::Error};
 
 /// A manifest with these nodes, which are JSON without braces around it.
 fn manifest(nodes: &str) -> String {
@@ -69,6 +69,7 @@ fn key_is_what_the_manifest_says_in_any_way() {
     };
     let unique = test("a", "unique", "id");
     let not_null = test("b", "not_null", "id");
+    let (second, second_not_null) = (test("c", "unique", "email"), test("d", "not_null", "email"));
     let of_some =
         unique.replacen(",\"test_metadata\"", ",\"config\":{\"where\":\"id > 7\"},\"test_metadata\"", 1);
     for (more, tests, key, code) in [
@@ -85,6 +86,10 @@ fn key_is_what_the_manifest_says_in_any_way() {
             None,
         ),
         ("", vec![&unique, &not_null], "id", None),
+        // Each column with both tests is a key of its own, also as version 12 of the manifest infers them.
+        ("", vec![&unique, &not_null, &second, &second_not_null], "email", None),
+        (r#","primary_key":["email","id"]"#, vec![&unique, &not_null, &second, &second_not_null], "id", None),
+        ("", vec![&unique, &not_null, &second, &second_not_null], "b", Some("dbt_primary_key_mismatch")),
         ("", vec![&unique], "id", Some("dbt_primary_key_unknown")),
         ("", vec![&of_some, &not_null], "id", Some("dbt_primary_key_unknown")),
         ("", vec![], "id", Some("dbt_primary_key_unknown")),
@@ -99,6 +104,67 @@ fn key_is_what_the_manifest_says_in_any_way() {
         let checked = named.check_key(id, node, key);
         assert_eq!(checked.err().map(|error| error.code()), code, "{more}");
     }
+}
+
+/// The unique key of a snapshot is no longer unique in it after the first change.
+#[test]
+fn key_of_a_snapshot_is_the_id_of_a_version() {
+    let renamed = r#","config":{"unique_key":"id","snapshot_meta_column_names":{"dbt_scd_id":"version"}}"#;
+    for (more, key, code) in [
+        (r#","config":{"unique_key":"id"}"#, "id", Some("dbt_primary_key_mismatch")),
+        (r#","config":{"unique_key":"id"}"#, "DBT_SCD_ID", None),
+        (r#","config":{"snapshot_meta_column_names":{"dbt_scd_id":null}}"#, "dbt_scd_id", None),
+        (renamed, "dbt_scd_id", Some("dbt_primary_key_mismatch")),
+        (renamed, "version", None),
+    ] {
+        let text = manifest(&node("snapshot.shop.s", more));
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        let named = manifest.named("main");
+        let sync = CollectionName::new("sync").unwrap();
+        let (id, node) = named.find(&Selector::Name("s".to_owned()), &sync).unwrap();
+        let error = named.check_key(id, node, key).err();
+        assert_eq!(error.as_ref().map(Error::code), code, "{more} {key}");
+        assert!(error.is_none_or(|error| error.to_string().contains("docs/models.md")));
+    }
+}
+
+#[test]
+fn manifest_of_an_earlier_command_is_older_than_the_results() {
+    let stamp = |id: &str, at: &str| invocation::Stamp { id: id.into(), generated_at: at.into() };
+    let text = r#"{"metadata":{"invocation_id":"a","generated_at":"2026-12-01T10:00:05Z"},"nodes":{}}"#;
+    let manifest = Manifest::parse(text.as_bytes()).unwrap();
+    for (id, at, expected) in [
+        ("a", "2026-12-01T10:00:09.5Z", true),
+        ("b", "2026-12-01T10:00:09.500000Z", false),
+        // `dbt docs generate` and the like after a build.
+        ("b", "2026-12-01T10:00:04.999999Z", true),
+        ("b", "", true),
+    ] {
+        assert_eq!(manifest.is_as_new_as(&stamp(id, at)), expected, "{id} {at}");
+    }
+    let text = r#"{"metadata":{"generated_at":"2026-12-01T10:00:05Z"},"nodes":{}}"#;
+    assert!(Manifest::parse(text.as_bytes()).unwrap().is_as_new_as(&stamp("b", "2026-12-01T10:00:09Z")));
+}
+
+#[test]
+fn models_of_another_package_are_not_renamed_ones() {
+    let named = |id: &str, alias: &str| node(id, &format!(r#","alias":"{alias}""#));
+    let text = manifest(
+        &[named("model.shop.customers", "customers"), named("model.shop.clients", "people")].join(","),
+    );
+    let message = |name: &str| {
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        let sync = CollectionName::new("sync").unwrap();
+        let found =
+            manifest.named("main").find(&Selector::Name(name.to_owned()), &sync).map(|(id, _)| id.to_owned());
+        let error = found.unwrap_err();
+        format!("{} {error}", error.code())
+    };
+    let other = message("model.other.customers");
+    assert!(other.starts_with("dbt_model_missing") && other.contains("model.shop.customers"), "{other}");
+    assert!(message("model.other.people").starts_with("dbt_model_missing"));
+    assert!(message("model.shop.people").starts_with("dbt_model_renamed"));
+    assert!(message("people").starts_with("dbt_model_renamed"));
 }
 
 #[test]
@@ -120,7 +186,7 @@ fn only_commands_that_build_are_invocations() {
         let parsed = invocation::parse(text.as_bytes()).unwrap();
         match parsed {
             Command::Build(it) => assert!(is_build && it.id() == "i1" && it.has_no_failure(), "{which}"),
-            Command::Other(id) => assert!(!is_build && &*id == "i1", "{which}"),
+            Command::Other(stamp) => assert!(!is_build && &*stamp.id == "i1", "{which}"),
         }
     }
     assert!(invocation::parse(b"{\"metadata\":{}}").is_err());

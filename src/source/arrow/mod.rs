@@ -33,6 +33,11 @@ pub struct ArrowDecoder {
 }
 
 impl ArrowDecoder {
+    /// A decoder of what no driver gives: every timestamp is a moment, none an infinity of DuckDB.
+    pub(super) fn of_finite_times() -> Self {
+        Self { readers: Vec::new(), state: State { is_finite: true, ..State::default() } }
+    }
+
     /// Begins with a batch and returns its number of rows.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) scratch: Vec<u8>,
     /// Values that a record cannot express, turned into null.
     pub(super) nulled: u64,
+    /// Whether the highest and lowest counts of nanoseconds are moments, and not the infinities of DuckDB.
+    pub(super) is_finite: bool,
 }
 
 /// Appends the text of the value in a row that is not null.
@@ -247,7 +249,7 @@ fn split(count: i64, per_second: i64) -> (i64, u32) {
 fn timestamp<T: ArrowTemporalType<Native = i64>>(array: &ArrayRef, per_second: i64, is_utc: bool) -> Read {
     primitive::<T>(array, move |count, state, out| {
         // DuckDB's infinities of nanoseconds; those of other units are beyond all years.
-        if count == i64::MAX || count == -i64::MAX {
+        if !state.is_finite && (count == i64::MAX || count == -i64::MAX) {
             return state.or_null(None);
         }
         let (seconds, nanos) = split(count, per_second);

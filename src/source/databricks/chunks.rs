@@ -24,7 +24,7 @@ pub(super) struct ChunkReader {
 
 impl ChunkReader {
     pub(super) fn new(columns: Vec<Column>) -> Self {
-        Self { columns, decoder: ArrowDecoder::default() }
+        Self { columns, decoder: ArrowDecoder::of_finite_times() }
     }
 
     /// Passes on the rows of a chunk; `None` when nobody takes them any more.

@@ -2,13 +2,17 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    io::{self, BufReader, Read as _, Seek as _},
+    io::{self, BufReader, Read as _, Seek as _, SeekFrom},
+    iter,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::{FileReader, StreamReader};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_ipc::{
+    MetadataVersion,
+    reader::{FileReader, StreamReader},
+};
+use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use bytes::Bytes;
 use parquet::{
     arrow::{
@@ -43,6 +47,9 @@ const CACHE_BYTES: usize = 64 << 20;
 const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 128 << 10..=4 << 20;
 /// Bytes that are read ahead of a page's header in a local file.
 const HEADER_BYTES: u64 = 4 << 10;
+
+/// Stands before the length of a message, since version 0.15 of Arrow.
+const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// Record batches of a file, row by row.
 pub(super) struct BatchReader {
@@ -79,7 +86,7 @@ impl BatchReader {
             order,
             columns,
             width: names.len(),
-            decoder: ArrowDecoder::default(),
+            decoder: ArrowDecoder::of_finite_times(),
             rows: 0,
             next: 0,
         })
@@ -174,11 +181,15 @@ fn batch_rows(metadata: &ArrowReaderMetadata) -> usize {
     (BATCH_BYTES_TARGET / bytes_of_row).clamp(1, BATCH_ROWS as u64) as usize
 }
 
-/// The schema with columns read as what they are: an enum is text, and a time of 96 bits has years that nanoseconds
-/// of 64 bits do not reach. `None` when nothing differs.
+/// The schema with columns read as what they are: an enum is text, a time of 96 bits has years that nanoseconds of 64 bits do not
+/// reach, and the library reads decimals in a dictionary only as decimals. `None` when nothing differs.
 fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
     let parquet = metadata.parquet_schema();
     let roots = parquet.root_schema().get_fields();
+    let decimals = |data_type: &DataType| match data_type {
+        DataType::Dictionary(_, value) if value.is_decimal() => Some((**value).clone()),
+        _ => None,
+    };
     let mut is_changed = false;
     let leaves = 0..parquet.num_columns();
     let is_int96 = |leaf: &usize| parquet.column(*leaf).physical_type() == Type::INT96;
@@ -187,21 +198,17 @@ fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
     let field = |(at, (field, root)): (usize, (&Arc<Field>, &Arc<parquet::schema::types::Type>))| {
         let info = root.get_basic_info();
         let data_type = if with_int96.contains(&at) {
-            Some(in_microseconds(field.data_type()))
-        } else if !root.is_primitive() {
-            None
-        } else if info.logical_type_ref() == Some(&LogicalType::Enum) {
-            Some(DataType::Utf8)
+            in_microseconds(field.data_type())
+        } else if root.is_primitive() && info.logical_type_ref() == Some(&LogicalType::Enum) {
+            DataType::Utf8
         } else {
-            None
+            replaced(field.data_type(), &decimals)
         };
-        match data_type {
-            Some(data_type) if field.data_type() != &data_type => {
-                is_changed = true;
-                Arc::new(field.as_ref().clone().with_data_type(data_type))
-            }
-            _ => Arc::clone(field),
+        if field.data_type() == &data_type {
+            return Arc::clone(field);
         }
+        is_changed = true;
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     let fields: Vec<_> = metadata.schema().fields().iter().zip(roots).enumerate().map(field).collect();
     is_changed.then(|| Schema::new_with_metadata(fields, metadata.schema().metadata().clone()))
@@ -209,19 +216,26 @@ fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
 
 /// The type with times in microseconds, wherever it has times in nanoseconds: those have years from 1677 to 2262 only.
 fn in_microseconds(data_type: &DataType) -> DataType {
+    replaced(data_type, &|data_type| match data_type {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        _ => None,
+    })
+}
+
+/// The type with what `replace` gives in place of it, or of types within it.
+fn replaced(data_type: &DataType, replace: &impl Fn(&DataType) -> Option<DataType>) -> DataType {
     let inner = |field: &Arc<Field>| {
-        Arc::new(field.as_ref().clone().with_data_type(in_microseconds(field.data_type())))
+        Arc::new(field.as_ref().clone().with_data_type(replaced(field.data_type(), replace)))
     };
     match data_type {
-        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
         DataType::List(field) => DataType::List(inner(field)),
         DataType::LargeList(field) => DataType::LargeList(inner(field)),
         DataType::FixedSizeList(field, length) => DataType::FixedSizeList(inner(field), *length),
         DataType::Map(entries, is_sorted) => DataType::Map(inner(entries), *is_sorted),
-        other => other.clone(),
+        other => replace(other).unwrap_or_else(|| other.clone()),
     }
 }
 
@@ -232,26 +246,92 @@ pub(super) fn arrow(content: &Arc<Content>, chosen: Option<&[String]>) -> Result
     let mut reader = BufReader::new(ContentReader::new(content, 0));
     let mut start = [0; MAGIC.len()];
     reader.read_exact(&mut start).and_then(|()| reader.rewind()).map_err(|_| failed())?;
-    let project = |batch: RecordBatch, fields: &[usize]| batch.project(fields);
-    let damaged = "a record batch is damaged";
-    if start == MAGIC {
-        let reader = FileReader::try_new(reader, None).map_err(|_| failed())?;
-        let schema = reader.schema();
-        return BatchReader::new(content, &schema, chosen, |fields| {
-            let fields = fields.to_vec();
-            Ok(Box::new(reader.map(move |batch| {
-                batch.and_then(|batch| project(batch, &fields)).map_err(|_| damaged.to_owned())
-            })))
-        });
+    let is_file = start == MAGIC;
+    if is_file {
+        // A stream of messages stands in a file from byte 8 on.
+        reader.seek(SeekFrom::Start(8)).map_err(|_| failed())?;
+        let is_current = has_current_version(&mut reader);
+        reader.seek(SeekFrom::Start(8)).map_err(|_| failed())?;
+        if is_current {
+            let reader = FileReader::try_new(reader, None).map_err(|_| failed())?;
+            let schema = reader.schema();
+            return BatchReader::new(content, &schema, chosen, |fields| {
+                let fields = fields.to_vec();
+                Ok(Box::new(reader.map(move |batch| project(batch, &fields))))
+            });
+        }
     }
-    let reader = StreamReader::try_new(reader, None).map_err(|_| failed())?;
+    let mut reader =
+        StreamReader::try_new(Marked { input: reader, last: None }, None).map_err(|_| failed())?;
     let schema = reader.schema();
     BatchReader::new(content, &schema, chosen, |fields| {
         let fields = fields.to_vec();
-        Ok(Box::new(reader.map(move |batch| {
-            batch.and_then(|batch| project(batch, &fields)).map_err(|_| damaged.to_owned())
+        let mut has_ended = false;
+        Ok(Box::new(iter::from_fn(move || {
+            if has_ended {
+                return None;
+            }
+            let next = reader.next().map(|batch| project(batch, &fields));
+            has_ended = next.is_none();
+            // The footer of a file stands behind its stream.
+            next.or_else(|| reader.get_mut().check_end(is_file).err().map(Err))
         })))
     })
+}
+
+fn project(batch: Result<RecordBatch, ArrowError>, fields: &[usize]) -> Result<RecordBatch, String> {
+    batch.and_then(|batch| batch.project(fields)).map_err(|_| "a record batch is damaged".to_owned())
+}
+
+/// Whether the messages of a file are of version 5 of the metadata, or begin elsewhere, as those of Arrow's Rust library do. Arrow's C++
+/// library writes this version in the footer of every file, and the reader of files refuses messages of another one.
+fn has_current_version(reader: &mut impl io::Read) -> bool {
+    let mut next = || {
+        let mut bytes = [0; 4];
+        reader.read_exact(&mut bytes).map(|()| bytes)
+    };
+    let length = next().and_then(|first| if first == CONTINUATION { next() } else { Ok(first) });
+    let length = length.ok().and_then(|bytes| u64::try_from(i32::from_le_bytes(bytes)).ok());
+    let mut message = Vec::new();
+    let is_read = reader.take(length.unwrap_or_default()).read_to_end(&mut message).is_ok();
+    let version = arrow_ipc::root_as_message(&message).map(|message| message.version());
+    !(is_read && version.is_ok_and(|version| version != MetadataVersion::V5))
+}
+
+/// The input of a stream, which knows the last four bytes that were read by themselves: zeros mark the end of the stream. The
+/// format allows streams without the mark, but then one that was cut between two batches looks complete.
+struct Marked<R> {
+    input: R,
+    last: Option<[u8; 4]>,
+}
+
+impl<R: io::Read> io::Read for Marked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.input.read(buffer)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.last = None;
+        self.input.read_exact(buffer)?;
+        self.last = <[u8; 4]>::try_from(&*buffer).ok();
+        Ok(())
+    }
+}
+
+impl<R: io::Read> Marked<R> {
+    /// Refuses a stream that ended without its mark and, unless it stands in a file, one with something behind it.
+    fn check_end(&mut self, is_file: bool) -> Result<(), String> {
+        if self.last != Some([0; 4]) {
+            let reason =
+                "it ends without the mark of a stream's end: it was cut, or its writer was not closed";
+            return Err(reason.to_owned());
+        }
+        match self.input.read(&mut [0]) {
+            Ok(read) if read == 0 || is_file => Ok(()),
+            Ok(_) => Err("something, such as a second stream, follows the end of its stream".to_owned()),
+            Err(_) => Err("it cannot be read to its end".to_owned()),
+        }
+    }
 }
 
 /// The pages of a Parquet file.

@@ -82,7 +82,10 @@ impl Content {
         if let Some(fault) = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return fault;
         }
-        let damaged = || malformed(format_args!("{}: {reason}", self.name));
+        let damaged = || {
+            malformed(format_args!("{}: {reason}", self.name))
+                .with_hint("check that the file is complete and of the format that its name or `format` says")
+        };
         self.check_unchanged().err().unwrap_or_else(damaged)
     }
 

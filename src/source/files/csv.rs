@@ -7,7 +7,7 @@ use super::{
     content::{Content, ContentReader},
     csv_records::{Record, Records},
     format::{Format, decompressed},
-    positions,
+    no_columns, positions,
 };
 use crate::{
     domain::{
@@ -16,7 +16,7 @@ use crate::{
     },
     source::{
         cell::{self, CELL_BYTES_MAX},
-        error::{Error, cause, no_columns},
+        error::{Error, cause},
     },
 };
 
@@ -109,9 +109,12 @@ impl CsvReader {
 
     /// The names in the header line.
     fn header(&mut self) -> Result<Vec<String>, Error> {
-        let path = self.content.name().to_owned();
         if !self.records.read(&mut self.record).map_err(|reason| self.wrong(&reason))? {
-            return Err(no_columns().with_hint(format!("{path} has no header line")));
+            return Err(no_columns(&self.content, "it has no header line"));
+        }
+        if self.record.field(0).0.starts_with(b"\xff\xfe") || self.record.field(0).0.starts_with(b"\xfe\xff")
+        {
+            return Err(self.content.explain("it is in UTF-16").with_hint("convert it to UTF-8"));
         }
         self.header = "the first line has";
         let mut header: Vec<String> = Vec::new();
@@ -121,14 +124,7 @@ impl CsvReader {
                 Ok("") | Err(_) => {
                     return Err(self.wrong(&format!("column {} has no name in UTF-8", at + 1)));
                 }
-                Ok(name) => match header.iter().position(|other| *other == name) {
-                    None => header.push(name.to_owned()),
-                    Some(other) => {
-                        let message = format!("columns {} and {} of {path} have one name", other + 1, at + 1);
-                        return Err(Error::new(cause::DUPLICATE_COLUMN, message)
-                            .with_hint("rename one of them in the header line"));
-                    }
-                },
+                Ok(name) => header.push(name.to_owned()),
             }
         }
         Ok(header)
@@ -147,7 +143,8 @@ impl CsvReader {
 
     fn wrong(&self, reason: &str) -> Error {
         let fault = self.content.explain(reason);
-        if fault.code() == cause::ANSWER_MALFORMED.code {
+        // No dialect helps against what cannot be decompressed.
+        if fault.code() == cause::ANSWER_MALFORMED.code && !reason.starts_with("it cannot be read") {
             return fault.with_hint(
                 "check that it is a CSV file with a header line (RFC 4180), or set the source's csv keys",
             );

@@ -12,6 +12,7 @@ use super::{
     RowReader,
     content::{Content, ContentReader},
     format::decompressed,
+    no_columns,
 };
 use crate::{
     domain::{
@@ -21,7 +22,7 @@ use crate::{
     },
     source::{
         cell::{self, ROW_BYTES_MAX},
-        error::{Error, cause, no_columns},
+        error::{Error, cause},
     },
 };
 
@@ -82,10 +83,8 @@ impl JsonLinesReader {
 
     fn members_of_first_line(&mut self) -> Result<Vec<String>, Error> {
         if !self.next_line()? {
-            return Err(no_columns().with_hint(format!(
-                "{} has no line; name the columns in the model, as in columns = [\"id\"]",
-                self.content.name()
-            )));
+            return Err(no_columns(&self.content, "it has no line")
+                .with_hint("name the columns in the model, as in columns = [\"id\"]"));
         }
         self.has_line = true;
         if self.read_object()?.is_none() {
@@ -178,7 +177,7 @@ impl JsonLinesReader {
     }
 
     fn unreadable(&self) -> Error {
-        self.wrong(&format!("it cannot be read, or decompressed, after line {}", self.line))
+        self.content.explain(&format!("it cannot be read, or decompressed, after line {}", self.line))
     }
 
     fn wrong(&self, reason: &str) -> Error {

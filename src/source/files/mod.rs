@@ -15,7 +15,7 @@ mod sftp;
 mod tests;
 mod xlsx;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::{runtime::Runtime, task::spawn_blocking};
@@ -107,8 +107,7 @@ impl Driver for Files {
     }
 
     async fn tables(&self) -> Result<Tables, Error> {
-        let (_, found) = self.place.entries(&Pattern::all()).await?;
-        Ok(Tables::Listed(found.files.iter().map(|file| file.name().to_owned()).collect()))
+        self.place.names().await.map(Tables::Listed)
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
@@ -144,7 +143,12 @@ impl Driver for Files {
                     names = described.iter().map(|column| column.name.clone()).collect();
                     Some(&*names)
                 };
-                let mut reader = open(&content, &reading, chosen, snapshot.is_whole())?;
+                let opened = open(&content, &reading, chosen, snapshot.is_whole());
+                let mut reader = opened.map_err(|error| match error.code() {
+                    // The model names no column that the first file lacks.
+                    code if at > 0 && code == cause::UNKNOWN_COLUMN.code => differ(&content, error.message()),
+                    _ => error,
+                })?;
                 if at == 0 {
                     check_unchanged(&described, reader.columns())?;
                     width = reader.width().filter(|_| snapshot.chosen.is_none());
@@ -223,6 +227,16 @@ fn open(
     })
 }
 
+/// The error of a file that has no columns.
+fn no_columns(content: &Content, reason: &str) -> Error {
+    Error::new(cause::NO_COLUMNS, format!("{} has no columns: {reason}", content.name()))
+}
+
+fn differ(content: &Content, what: &str) -> Error {
+    Error::new(FILES_DIFFER, format!("{} is not like the files before it: {what}", content.name()))
+        .with_hint("read files of one kind, or choose the columns that all have with `columns`")
+}
+
 /// Refuses a file whose columns are not those of the first file.
 fn check_alike(
     described: &[Column],
@@ -230,27 +244,36 @@ fn check_alike(
     reader: &dyn RowReader,
     content: &Content,
 ) -> Result<(), Error> {
-    let differ = |what: String| {
-        Error::new(FILES_DIFFER, format!("{} is not like the files before it: {what}", content.name()))
-            .with_hint("read files of one kind, or choose the columns that all have with `columns`")
-    };
     for (then, now) in described.iter().zip(reader.columns()) {
         // What a model declares of a column is not in a file.
         if (&then.name, &then.type_name) != (&now.name, &now.type_name) {
-            return Err(differ(format!(
-                "column `{}` is {}, not {}",
-                now.name, now.type_name, then.type_name
-            )));
+            let what = format!("column `{}` is {}, not {}", now.name, now.type_name, then.type_name);
+            return Err(differ(content, &what));
         }
     }
     match (width, reader.width()) {
-        (Some(then), Some(now)) if then != now => Err(differ(format!("it has {now} columns, not {then}"))),
+        (Some(then), Some(now)) if then != now => {
+            Err(differ(content, &format!("it has {now} columns, not {then}")))
+        }
         _ => Ok(()),
     }
 }
 
-/// Where the columns `chosen` stand among `names`; `None` chooses all.
+/// Where the columns `chosen` stand among `names`, which must differ; `None` chooses all.
 fn positions(names: &[&str], chosen: Option<&[String]>, content: &Content) -> Result<Vec<usize>, Error> {
+    if names.is_empty() {
+        return Err(no_columns(content, "its schema is empty"));
+    }
+    let mut seen = HashMap::new();
+    for (at, name) in names.iter().enumerate() {
+        // A file without a line of names has values in its place, so messages give positions.
+        if let Some(other) = seen.insert(name, at) {
+            let message = format!("columns {} and {} of {} have one name", other + 1, at + 1, content.name());
+            return Err(
+                Error::new(cause::DUPLICATE_COLUMN, message).with_hint("rename one of them in the file")
+            );
+        }
+    }
     let Some(chosen) = chosen else { return Ok((0..names.len()).collect()) };
     let position = |name: &String| {
         names.iter().position(|other| other == name).ok_or_else(|| {

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -85,8 +86,9 @@ impl Place {
                 blocking(move || path.read_dir().map(drop).map_err(|error| file_error(&path, &error))).await
             }
             Self::Bucket(bucket) => {
-                let probe = store::Path::from("larder-check");
-                Self::store(bucket)?.version(&probe).await.map(drop).map_err(of_store)
+                // Of a single object, a bucket that does not exist says no more than that the object does not.
+                let store = Self::store(bucket)?;
+                store.versions(&object_path("")?, 0, |_| true).await.map(drop).map_err(of_store)
             }
             Self::Server(server) => server.check().await,
         }
@@ -94,7 +96,7 @@ impl Place {
 
     /// The files that `pattern` matches, by name; at least one, and none is left out for its name.
     pub(super) async fn snapshot(&self, pattern: &Pattern) -> Result<(Opened, Vec<Entry>), Error> {
-        let (opened, Found { files, misnamed }) = self.entries(pattern).await?;
+        let (opened, Found { files, misnamed }) = self.entries(pattern, false).await?;
         if let Some(directory) = misnamed {
             let message = format!(
                 "{directory} has a name that is not UTF-8 and that the pattern `{}` may mean",
@@ -118,12 +120,19 @@ impl Place {
         })
     }
 
-    /// The files that `pattern` matches, by name.
-    pub(super) async fn entries(&self, pattern: &Pattern) -> Result<(Opened, Found), Error> {
+    /// The names of all files that can be read.
+    pub(super) async fn names(&self) -> Result<Vec<String>, Error> {
+        let (_, found) = self.entries(&Pattern::all(), true).await?;
+        Ok(found.files.iter().map(|file| file.name().to_owned()).collect())
+    }
+
+    /// The files that `pattern` matches, by name. `is_list` tells that they are only listed, not read.
+    async fn entries(&self, pattern: &Pattern, is_list: bool) -> Result<(Opened, Found), Error> {
         let (opened, mut found) = match self {
             Self::Directory(path) => {
                 let (path, pattern) = (path.clone(), pattern.clone());
-                blocking(move || Ok((Opened::Directory(path.clone()), local(&path, &pattern)?))).await?
+                blocking(move || Ok((Opened::Directory(path.clone()), local(&path, &pattern, is_list)?)))
+                    .await?
             }
             Self::Bucket(bucket) => {
                 let store = Self::store(bucket)?;
@@ -193,7 +202,8 @@ fn open_bucket(location: &Location) -> Result<BucketReader, Error> {
     Ok(BucketReader { store, runtime: own_runtime()? })
 }
 
-fn local(root: &Path, pattern: &Pattern) -> Result<Found, Error> {
+/// The files of a directory. `is_list` tells that they are only listed, not read.
+fn local(root: &Path, pattern: &Pattern, is_list: bool) -> Result<Found, Error> {
     let entry = |name: &str| {
         let path = root.join(name);
         let metadata = regular(&path).map_err(|error| {
@@ -208,9 +218,12 @@ fn local(root: &Path, pattern: &Pattern) -> Result<Found, Error> {
     if pattern.is_literal() {
         return Ok(Found::of(vec![entry(pattern.text())?]));
     }
-    let mut walk = Walk { root, pattern, names: Vec::new(), misnamed: None, entries: 0 };
-    walk.directory(pattern.root(), 0)?;
-    let files = walk.names.iter().map(|name| entry(name)).collect::<Result<_, _>>()?;
+    let mut walk =
+        Walk { root, pattern, names: Vec::new(), misnamed: None, entries: 0, ancestors: Vec::new() };
+    walk.directory(pattern.root())?;
+    // A list leaves out what cannot be read, such as a named pipe.
+    let files = walk.names.iter().map(|name| entry(name)).filter(|found| !is_list || found.is_ok());
+    let files = files.collect::<Result<_, _>>()?;
     Ok(Found { files, misnamed: walk.misnamed })
 }
 
@@ -221,12 +234,20 @@ struct Walk<'a> {
     names: Vec<String>,
     misnamed: Option<String>,
     entries: usize,
+    /// Device and number of each directory on the way to the one that is read: a link to one of them would lead in a circle.
+    ancestors: Vec<(u64, u64)>,
 }
 
 impl Walk<'_> {
-    fn directory(&mut self, directory: &str, depth: usize) -> Result<(), Error> {
+    fn directory(&mut self, directory: &str) -> Result<(), Error> {
         let path = self.root.join(directory);
         let failed = |error| file_error(&path, &error);
+        let metadata = path.metadata().map_err(failed)?;
+        let identity = (metadata.dev(), metadata.ino());
+        if self.ancestors.contains(&identity) {
+            return Ok(());
+        }
+        self.ancestors.push(identity);
         for entry in path.read_dir().map_err(failed)? {
             let entry = entry.map_err(failed)?;
             self.entries += 1;
@@ -244,10 +265,11 @@ impl Walk<'_> {
                 self.misnamed.get_or_insert_with(|| path.display().to_string());
             } else if !is_directory {
                 self.names.extend((self.names.len() <= FILES_MAX).then_some(name));
-            } else if depth < DEPTH_MAX {
-                self.directory(&name, depth + 1)?;
+            } else if self.ancestors.len() <= DEPTH_MAX {
+                self.directory(&name)?;
             }
         }
+        self.ancestors.pop();
         Ok(())
     }
 }

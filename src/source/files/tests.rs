@@ -1,8 +1,11 @@
 //! Files as programs write them, right and wrong.
 
+mod odd_files;
+
 use std::{fmt::Write as _, fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use arrow_array::{ArrayRef, Int64Array, IntervalYearMonthArray, RecordBatch};
+use arrow_ipc::writer::{FileWriter, StreamWriter};
 use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -454,8 +457,8 @@ async fn record_batches_are_read_from_every_container() {
     let batches = [batch(&["id", "ten"], 0, 3000), batch(&["id", "ten"], 3000, 1)];
     fs::write(directory.path().join("a.parquet"), parquet(&batches)).unwrap();
     let schema = batches[0].schema();
-    let mut file = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &schema).unwrap();
-    let mut stream = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &schema).unwrap();
+    let mut file = FileWriter::try_new(Vec::new(), &schema).unwrap();
+    let mut stream = StreamWriter::try_new(Vec::new(), &schema).unwrap();
     for batch in &batches {
         file.write(batch).unwrap();
         stream.write(batch).unwrap();

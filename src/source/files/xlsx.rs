@@ -8,7 +8,7 @@ use super::{
     RowReader,
     content::{Bytes, Content, ContentReader},
     excel_time::{self, Shown},
-    positions,
+    no_columns, positions,
 };
 use crate::{
     domain::{
@@ -17,7 +17,7 @@ use crate::{
     },
     source::{
         cell::{self, CELL_BYTES_MAX},
-        error::{Error, cause, no_columns},
+        error::{Error, cause},
     },
 };
 
@@ -94,25 +94,29 @@ impl XlsxReader {
             Error::new(cause::UNKNOWN_TABLE, message).with_hint(format!("it has {}", names.join(", ")))
         })?;
         let mut cells = workbook.worksheet_cells_reader(&name).map_err(unreadable)?;
-        let mut rows = Rows::default();
+        let (mut rows, mut has_blanks) = (Rows::default(), false);
         let format = |style: &calamine::Style| {
             style.number_format.as_ref().map_or(Shown::Unknown, |format| Shown::by(&format.format_code))
         };
         let formats: Vec<Shown> = cells.styles().iter().map(format).collect();
         while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(unreadable)? {
             let (row, column) = cell.get_position();
+            has_blanks |= matches!(cell.get_value(), DataRef::Empty);
             let shown = formats.get(style).copied().unwrap_or(Shown::Unknown);
             let is_good = rows.add(row, column as usize, cell.get_value(), shown);
             is_good.map_err(|reason| content.explain(&format!("row {}: {reason}", row + 1)))?;
         }
+        drop(cells);
         rows.finish();
         if rows.names.is_empty() {
-            return Err(
-                no_columns().with_hint("write the names of the columns in the first row of the sheet")
-            );
+            return Err(no_columns(content, "the sheet is empty")
+                .with_hint("write the names of the columns in the first row of the sheet"));
         }
         let names: Vec<&str> = rows.names.iter().map(String::as_str).collect();
         let chosen = positions(&names, chosen, content)?;
+        if has_blanks {
+            check_formulas(&mut workbook, &name, &chosen, content)?;
+        }
         let column = |at: &usize| Column {
             name: rows.names[*at].clone(),
             kind: ColumnKind::Any,
@@ -148,6 +152,28 @@ impl RowReader for XlsxReader {
         }
         Ok(false)
     }
+}
+
+/// Refuses a formula in the columns `chosen` that has no stored value: it would be read as an empty cell. Some
+/// programs write formulas and do not compute them. The library tells formulas and formats in two readings only.
+fn check_formulas(
+    workbook: &mut Xlsx<ContentReader>,
+    sheet: &str,
+    chosen: &[usize],
+    content: &Content,
+) -> Result<(), Error> {
+    let unreadable = |_: XlsxError| unreadable(content);
+    let mut cells = workbook.worksheet_cells_reader(sheet).map_err(unreadable)?;
+    while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(unreadable)? {
+        let (row, column) = (cell.pos.0, cell.pos.1 as usize);
+        if cell.formula.is_some() && matches!(cell.value, DataRef::Empty) && chosen.contains(&column) {
+            let reason = format!("row {}, column {}: a formula has no stored value", row + 1, column + 1);
+            return Err(content.explain(&reason).with_hint(
+                "open the workbook in Excel or LibreOffice and save it there, or write values instead of formulas",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The rows of a sheet, made of its cells, which come in order; empty ones do not come.

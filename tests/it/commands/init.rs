@@ -125,3 +125,11 @@ async fn wrong_answers_write_nothing() {
         assert!(!directory.path().join("larder.toml").exists());
     }
 }
+
+#[test]
+fn key_that_is_given_twice_is_named() {
+    let directory = TempDir::new().unwrap();
+    let flags = ["--type", "files", "--source", "path=a", "--source", "path=b"];
+    let refused = init(directory.path(), &flags, "").expect(2);
+    assert!(refused.stderr.contains("--source path is given twice"), "{refused:?}");
+}

@@ -80,6 +80,52 @@ async fn sync_runs_once_after_each_invocation_that_built_its_model() {
     assert_eq!(runs(&node).await.len(), 4);
 }
 
+/// Artifacts are copied one by one to a directory or bucket. The results of a build without its manifest start no run with the SQL of
+/// the build before.
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_waits_for_the_manifest_of_a_build() {
+    let database = database().await;
+    let project = Project::new(&database);
+    let published = project.path("published");
+    let section = project.section().replace("target/manifest", "published/manifest");
+    let node = node(database, &format!("{section}{CUSTOMERS}")).await;
+    let publish = |name: &str| {
+        let (from, to) = (project.path("target").join(name), published.join(name));
+        std::fs::copy(from, published.join("part")).unwrap();
+        std::fs::rename(published.join("part"), to).unwrap();
+    };
+    std::fs::create_dir(&published).unwrap();
+    project.dbt(&["build"]);
+    publish("manifest.json");
+    publish("run_results.json");
+    node.await_version("customers", 1).await;
+
+    let model = |name: &str| {
+        let sql = "select id, replace(name, 'Ann', 'ANN') as name, amount from {{ source('raw', 'people') }}";
+        let text = format!("{{{{ config(alias = '{name}') }}}}\n{sql} where id is not null");
+        project.write("models/customers.sql", &text);
+    };
+    model("customers_2");
+    project.dbt(&["build"]);
+    publish("run_results.json");
+    until("problem", async || (problem(&node).await? == "dbt_manifest_outdated").then_some(())).await;
+    assert_eq!(runs(&node).await.len(), 1);
+    assert_eq!(node.record("customers", "id", "1").await.unwrap()["name"], "Ann", "stays served");
+    publish("manifest.json");
+    node.await_version("customers", 2).await;
+    assert_eq!(node.record("customers", "id", "1").await.unwrap()["name"], "ANN");
+    until("end of the problem", async || problem(&node).await.is_none().then_some(())).await;
+
+    // A manifest of a command after the build is as good.
+    change(&node, 1).await;
+    project.dbt(&["build"]);
+    publish("run_results.json");
+    project.dbt(&["docs", "generate"]);
+    publish("manifest.json");
+    node.await_version("customers", 3).await;
+    assert_eq!(runs(&node).await.len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ephemeral_model_that_a_build_left_out_waits_until_it_is_compiled() {
     let database = database().await;

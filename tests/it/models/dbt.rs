@@ -128,6 +128,34 @@ async fn models_that_were_renamed_disabled_or_removed_are_reported_and_stay_serv
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn snapshots_are_read_whole_or_as_their_current_rows() {
+    let database = database().await;
+    let project = Project::new(&database);
+    project.write(
+        "snapshots/history.yml",
+        "snapshots:\n- name: history\n  relation: source('raw', 'people')\n  \
+         config: {unique_key: id, strategy: check, check_cols: all}\n",
+    );
+    let current = "[models.current]\nsource = \"warehouse\"\nprimary_key = \"id\"\n\
+        sql = \"select id, name from marts.history where dbt_valid_to is null\"\n\
+        [syncs.current]\nmodel = \"current\"\nindexes = { id = \"id\" }\n";
+    let by_id = sync("by_id", "\"history\"", "id", "");
+    let versions = sync("versions", "\"history\"", "dbt_scd_id", "");
+    let node = node(database, &format!("{}{by_id}{versions}{current}", project.section())).await;
+    for (name, rows) in [("Ann", 3), ("Anna", 4)] {
+        node.warehouse.execute(&format!("update people set name = '{name}' where id = 1")).await;
+        project.dbt(&["snapshot"]);
+        let error = failed(&node.sync("by_id").await);
+        assert_eq!(error.code, "dbt_primary_key_mismatch", "{error:?}");
+        assert!(error.message.contains("`dbt_scd_id` (a snapshot has a row for each version"), "{error:?}");
+        let ended = node.sync("versions").await.record;
+        assert_eq!((ended.status, ended.counts.rows), (RunStatus::Announced, rows), "{ended:?}");
+        assert_eq!(node.sync("current").await.record.status, RunStatus::Announced);
+        assert_eq!(node.record("current", "id", "1").await, Some(json!({"id": 1, "name": name})));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn project_of_another_database_is_refused() {
     let database = database().await;
     let project = Project::new(&database);

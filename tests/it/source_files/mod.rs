@@ -256,6 +256,7 @@ async fn files_are_read_from_s3() {
     let source = open(&section(&format!("s3://{bucket}/exports"), &s3::section(address)));
     read_bucket(&client, &source).await;
     let missing = open(&section("s3://no-such-bucket/exports", &s3::section(address)));
+    assert_eq!(missing.check().await.unwrap_err().code(), "source_bucket_unusable");
     let error = read_query(&missing, &table("a.csv"), None).await.unwrap_err();
     assert!(["source_bucket_unusable", "source_file_missing"].contains(&error.code()), "{error}");
 }
