@@ -94,7 +94,7 @@ impl Type {
 
     /// A tuple of `TYPE`, or of `NAME TYPE`.
     fn tuple<'a>(parts: impl Iterator<Item = &'a str>, depth: usize) -> Self {
-        let parts = parts.filter_map(|part| split(part, ' ').last());
+        let parts = parts.filter(|part| !part.is_empty()).filter_map(|part| split(part, ' ').last());
         Self::of(Shape::Tuple, parts.map(|part| Self::at(part, depth + 1)).collect())
     }
 
