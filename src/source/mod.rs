@@ -39,7 +39,7 @@ use self::{
     error::cause,
     rows::RowSender,
 };
-use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest};
+use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest, row::ColumnKind};
 
 pub use adbc::{FoundDriver, found as drivers, work};
 pub use arrow::ArrowDecoder;
@@ -118,8 +118,16 @@ pub struct Increment {
     pub columns: Vec<String>,
     /// The column whose values are compared with `from`; `None` when `query` has places for the cursor.
     pub column: Option<String>,
+    /// Whether the column that the cursor is of holds text, which is compared with the cursor as it is printed.
+    pub is_text: bool,
     /// The lowest value that is read.
     pub from: CursorValue,
+}
+
+/// Whether a column holds text, and not times that its source prints as text.
+pub fn is_text(column: &Column) -> bool {
+    let name = column.type_name.to_ascii_lowercase();
+    column.kind == ColumnKind::Text && ["char", "text", "string"].iter().any(|part| name.contains(part))
 }
 
 /// The places for the cursor in the SQL of a query of changes: each `{{ cursor }}`.

@@ -29,8 +29,10 @@ pub(super) struct Dialect {
     pub(super) table_parts_max: usize,
     /// `E'\''` is one string.
     pub(super) has_escape_strings: bool,
-    /// A backslash escapes a quote in every string and quoted identifier.
+    /// A backslash escapes a quote in every string.
     pub(super) has_backslash_escapes: bool,
+    /// A backslash escapes a quote in a quoted identifier, too.
+    pub(super) escapes_identifiers: bool,
     /// What begins a comment to the end of the line.
     pub(super) line_comments: &'static [&'static str],
     /// `'''...'''` and three double quotes are strings, with lone quotes inside.
@@ -119,6 +121,7 @@ impl Dialect {
         table_parts_max: 3,
         has_escape_strings: false,
         has_backslash_escapes: false,
+        escapes_identifiers: false,
         line_comments: &["--"],
         has_triple_quotes: false,
         has_dollar_quotes: false,
@@ -164,8 +167,9 @@ impl Dialect {
     }
 
     fn increment(&self, increment: &Increment) -> Result<String, Error> {
-        let Increment { query, columns, column, from } = increment;
-        let from = self.times.literal(from);
+        let Increment { query, columns, column, is_text, from } = increment;
+        let times = if *is_text { Times::Text } else { self.times };
+        let from = times.literal(from);
         let mut inner = self.statement(query)?;
         for place in cursor_places(&inner).unwrap_or_default().into_iter().rev().filter(|_| column.is_none())
         {
@@ -249,7 +253,12 @@ impl Dialect {
     /// `name` as a quoted identifier.
     pub(super) fn quote(&self, name: &str) -> String {
         let quote = self.identifier_quote;
-        format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
+        let name = if self.escapes_identifiers {
+            name.replace('\\', "\\\\").replace(quote, &format!("\\{quote}"))
+        } else {
+            name.replace(quote, &format!("{quote}{quote}"))
+        };
+        format!("{quote}{name}{quote}")
     }
 
     /// `text` up to the end of its only statement.
@@ -301,10 +310,11 @@ impl Dialect {
             '\'' | '"' if self.has_triple_quotes && bytes.get(1..3) == Some(&[bytes[0]; 2]) => {
                 (Token::Other, 3 + triple(&bytes[3..], bytes[0]))
             }
-            '\'' | '"' => (Token::Other, quoted(bytes, bytes[0], self.has_backslash_escapes)),
-            '`' if self.has_other_quotes || self.identifier_quote == '`' => {
-                (Token::Other, quoted(bytes, b'`', self.has_backslash_escapes))
+            _ if character == self.identifier_quote => {
+                (Token::Other, quoted(bytes, bytes[0], self.escapes_identifiers))
             }
+            '\'' | '"' => (Token::Other, quoted(bytes, bytes[0], self.has_backslash_escapes)),
+            '`' if self.has_other_quotes => (Token::Other, quoted(bytes, b'`', self.escapes_identifiers)),
             '[' if self.has_other_quotes => (Token::Other, text.find(']').map_or(text.len(), |at| at + 1)),
             '$' if self.has_dollar_quotes => (Token::Other, dollar(text)),
             _ if character.is_ascii_whitespace() => (Token::Blank, 1),
@@ -398,7 +408,8 @@ mod tests {
     use super::*;
     use crate::source::{mysql::DIALECT as MYSQL, postgres::DIALECT as POSTGRES, sqlite::DIALECT as SQLITE};
 
-    const BIGQUERY: Dialect = Dialect { has_triple_quotes: true, ..MYSQL };
+    const BIGQUERY: Dialect = Dialect { has_triple_quotes: true, escapes_identifiers: true, ..MYSQL };
+    const SNOWFLAKE: Dialect = Dialect { has_backslash_escapes: true, ..POSTGRES };
 
     #[test]
     fn one_statement_is_found() {
@@ -414,6 +425,9 @@ mod tests {
             (POSTGRES, "select some'';", "select some''"),
             (SQLITE, "select `;`, [;], ';', \";\";", "select `;`, [;], ';', \";\""),
             (MYSQL, "select 'a\\'; b', \"\\\";\", `;` # ; c\n;", "select 'a\\'; b', \"\\\";\", `;` # ; c\n"),
+            (MYSQL, "select v as `a\\` from t -- it's; so", "select v as `a\\` from t -- it's; so"),
+            (BIGQUERY, "select v as `a\\`;`;", "select v as `a\\`;`"),
+            (SNOWFLAKE, "select 'a\\';', v as \"a\\\" from t;", "select 'a\\';', v as \"a\\\" from t"),
             (SQLITE, "select 1 /* /* ; */;", "select 1 /* /* ; */"),
             (
                 BIGQUERY,
@@ -459,6 +473,7 @@ mod tests {
         let table_of_mysql =
             Query::Table { name: "shop.Kunde".to_owned(), columns: Some(vec!["a`b".to_owned()]) };
         assert_eq!(MYSQL.statement(&table_of_mysql).unwrap(), "select `a``b` from `shop`.`Kunde`");
+        assert_eq!((MYSQL.quote("a\\`"), BIGQUERY.quote("a\\`")), ("`a\\```".into(), "`a\\\\\\``".into()));
         for name in ["", "a..b", ".a", "a.b.c", " a", "a.`b`", "a\0"] {
             assert_eq!(table(name, None).unwrap_err().code(), "source_table_name_invalid", "{name}");
         }
@@ -512,7 +527,9 @@ mod tests {
             let query = Query::Sql(sql.to_owned());
             let (columns, column) = (vec!["id".to_owned(), "a\"b".to_owned()], column.map(str::to_owned));
             let from = CursorValue::parse(from).unwrap();
-            dialect.statement(&Query::Increment(Box::new(Increment { query, columns, column, from })))
+            let is_text = column.as_deref() == Some("written");
+            let increment = Increment { query, columns, column, is_text, from };
+            dialect.statement(&Query::Increment(Box::new(increment)))
         };
         assert_eq!(
             increment(POSTGRES, "select * from t -- all;", Some("at"), "2026-01-01T00:00:00Z").unwrap(),
@@ -523,6 +540,9 @@ mod tests {
                 .unwrap(),
             "select `id`, `a\"b` from (\nselect * from log where n > 7 and 7 > 0\n) larder_model"
         );
+        let typed = Dialect { times: Times::Parsed, ..POSTGRES };
+        let written = increment(typed, "select 1", Some("written"), "2026-01-01T00:00:00Z").unwrap();
+        assert!(written.ends_with("where \"written\" >= '2026-01-01T00:00:00Z'"), "{written}");
         for (times, from, expected) in [
             (Times::Text, "2026-01-01 00:00:00", "'2026-01-01 00:00:00'"),
             (Times::WithoutZone, "2026-01-01T00:00:00Z", "'2026-01-01 00:00:00'"),

@@ -1,12 +1,15 @@
 //! The ClickHouse source against ClickHouse's engine: every type, every error, changes, and queries without readers.
 
 use larder::{
-    domain::row::{
-        CellKind::{self, self as Cell},
-        ColumnKind::{self, Any, Boolean, Integer, Json, Number, Text, Uuid},
-        RowBatch,
+    domain::{
+        cursor::CursorValue,
+        row::{
+            CellKind::{self, self as Cell},
+            ColumnKind::{self, Any, Boolean, Integer, Json, Number, Text, Uuid},
+            RowBatch,
+        },
     },
-    source::Query,
+    source::{Increment, Query},
 };
 use tokio::sync::mpsc;
 
@@ -111,6 +114,8 @@ const VALUES: &[(&str, &str, ColumnKind, CellKind, &str)] = &[
     ("Map(Float64, UInt8)", "map(nan, 1)", Json, Cell::Invalid, "invalid_value"),
     ("Array(Float32)", "[0.1, nan, inf]", Json, Cell::Json, "[0.1,null,null]"),
     ("Array(Nullable(Float32))", "[null, -0.0]", Json, Cell::Json, "[null,0]"),
+    ("QBit(Float32, 3)", "[0.5, nan, -2]", Json, Cell::Json, "[0.5,null,-2]"),
+    ("Time64(3)", "'12:00:00.500'", Text, Cell::Text, "12:00:00.5"),
     ("JSON", "'{\"a\": {\"b\": 9007199254740993}}'", Json, Cell::Json, "{\"a\":{\"b\":9007199254740993}}"),
     ("Variant(String, UInt8)", "'v'", Any, Cell::Text, "v"),
     ("Variant(String, UInt8)", "7::UInt8", Any, Cell::Integer, "7"),
@@ -139,7 +144,44 @@ async fn every_type_is_served_as_it_is_printed() {
     {
         assert_eq!((column.kind, cell), (*kind, &(*cell_kind, (*text).to_owned())), "{type_name}: {value}");
     }
-    assert_eq!(table.nulled(), 4);
+    assert_eq!(table.nulled(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_of_aggregations_are_refused() {
+    let source = open(&ClickHouse::database().await.section());
+    for sql in ["select 1 as id, sumState(1) as s", "select 1 as id, [tuple(countState())] as s"] {
+        let error = read(&source, sql).await.unwrap_err();
+        assert!(error.to_string().contains("finalizeAggregation"), "{error}");
+        assert!(error.message().contains("column `s` is "), "{error}");
+    }
+    let finished = read(&source, "select finalizeAggregation(sumState(2)) as s").await.unwrap();
+    assert_eq!(finished.rows()[0][0].1, "2");
+}
+
+/// A backslash escapes within the quotes of ClickHouse's names.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_with_backslashes_and_quotes_are_found() {
+    let database = ClickHouse::database().await;
+    database
+        .run(r"create table `a\\n'` (`c\\n` UInt8, `d\`e` UInt8) engine = MergeTree order by tuple()")
+        .await;
+    database.run(r"insert into `a\\n'` select 1, 2").await;
+    let source = open(&database.section());
+    let columns = [r"c\n", "d`e"].map(str::to_owned).to_vec();
+    let table = Query::Table { name: r"a\n'".to_owned(), columns: Some(columns.clone()) };
+    let increment = Increment {
+        query: table.clone(),
+        columns: columns.clone(),
+        column: Some(columns[0].clone()),
+        is_text: false,
+        from: CursorValue::parse("1").unwrap(),
+    };
+    for query in [table, Query::Increment(Box::new(increment))] {
+        let found = read_query(&source, &query, None).await.unwrap();
+        assert_eq!(found.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>(), columns);
+        assert_eq!(found.rows().len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

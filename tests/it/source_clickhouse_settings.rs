@@ -83,6 +83,8 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "select sum(number + 1) as number from numbers(3) having number > 5"),
     ("type_json_skip_duplicated_paths", "1", "select '{\"a\":1,\"a\":2}'::JSON as a"),
     ("type_json_skip_invalid_typed_paths", "1", "select '{\"a\":\"x\"}'::JSON(a Int8) as a"),
+    ("single_join_prefer_left_table", "0",
+        "select number from numbers(1) l join (select 0 as k, 5 as number) r on l.number = r.k"),
     ("union_default_mode", "DISTINCT", "select count() as a from (select 1 as x union select 1)"),
     ("use_with_fill_by_sorting_prefix", "0",
         "select number % 2 as g, number as n from numbers(0, 6, 3) order by g, n with fill"),

@@ -108,15 +108,70 @@ async fn every_type_keeps_its_value() {
     assert_eq!(table.columns[32].type_name, "varchar");
 }
 
+/// What a query may have in place of the column `C`.
+const FORMS: [&str; 13] = [
+    "C",
+    "coalesce(C, C)",
+    "ifnull(C, C)",
+    "case when id > 0 then C end",
+    "if(id, C, C)",
+    "nullif(C, '')",
+    "greatest(C, C)",
+    "max(C)",
+    "min(C) over ()",
+    "first_value(C) over (order by id)",
+    "last_value(C) over (order by id)",
+    "(select C from flags i where i.id = o.id)",
+    "any_part.C",
+];
+
+#[tokio::test]
+async fn bits_are_numbers_in_every_expression() {
+    let database = MySql::database().await;
+    database
+        .execute(
+            "create table flags (id int primary key, bit1 bit(1), bit8 bit(8), bit16 bit(16), bit24 bit(24), bit64 bit(64));
+             insert into flags values (1, 1, 53, 300, 3354672, 18446744073709551615);
+             create view seen as select id, coalesce(bit16, bit16) as bit16 from flags",
+        )
+        .await;
+    let source = open(&database.section());
+    let expected = [
+        ("bit1", "1"),
+        ("bit8", "53"),
+        ("bit16", "300"),
+        ("bit24", "3354672"),
+        ("bit64", "18446744073709551615"),
+    ];
+    for form in FORMS {
+        for (column, value) in expected {
+            let expression = form.replace('C', column);
+            let from =
+                "from flags o join (select * from flags union select * from flags) any_part using (id)";
+            let plain = if form == "any_part.C" { from } else { "from flags o" };
+            for (distinct, order) in [("", ""), ("distinct", "order by found")] {
+                let sql = format!("select {distinct} {expression} as found {plain} {order}");
+                let table = read(&source, &sql).await.unwrap();
+                assert_eq!(table.rows(), [[(CellKind::Integer, value.to_owned())]], "{sql}");
+            }
+        }
+    }
+    let table = Query::Table { name: "seen".to_owned(), columns: None };
+    assert_eq!(read_query(&source, &table, None).await.unwrap().rows()[0][1].1, "300");
+}
+
 #[tokio::test]
 async fn dates_that_are_none_become_null_and_are_counted() {
     let database = MySql::database().await;
     database
-        .execute("set sql_mode = ''; create table t (d date, m datetime); insert into t values ('0000-00-00', '2026-00-10 10:00:00')")
+        .execute(
+            "set sql_mode = 'ALLOW_INVALID_DATES'; create table t (d date, m datetime, n date); \
+             insert into t values ('0000-00-00', '2026-00-10 10:00:00', '2026-02-30')",
+        )
         .await;
     let table = read(&open(&database.section()), "select * from t").await.unwrap();
-    assert_eq!(table.rows()[0], [(CellKind::Null, String::new()), (CellKind::Null, String::new())]);
-    assert_eq!(table.nulled(), 2);
+    assert!(table.rows()[0].iter().all(|cell| *cell == (CellKind::Null, String::new())), "{table:?}");
+    assert_eq!(table.nulled(), 3);
 }
 
 #[tokio::test]

@@ -30,9 +30,8 @@ use crate::{
 const ROWS_REREAD_MAX: u64 = 1000;
 /// Most rows that a check reads to see what a cursor's column has.
 const ROWS_SAMPLED: u64 = 100;
-/// What is wrong with a column that cannot have a cursor.
-const NO_CURSOR: &str = "has a value that is neither an integer nor a time (digits of a text, fractions and times with \
-    an offset but UTC are neither), or has both";
+/// What is wrong with a column whose values cannot be compared.
+const MIXED: &str = "has both integers and times; take a column with one of them";
 
 /// How a run of a sync with increments reads.
 pub(super) struct IncrementPlan {
@@ -51,8 +50,8 @@ pub(super) struct Marks {
     highest: Option<CursorValue>,
     /// Rows without a value in the cursor's column.
     nulls: u64,
-    /// A value is neither an integer nor a time, or there are both.
-    is_faulty: bool,
+    /// Why a value is no cursor, and what to do about it.
+    fault: Option<&'static str>,
 }
 
 impl IncrementPlan {
@@ -125,8 +124,8 @@ impl IncrementPlan {
             Some(changes) => (changes.clone(), None),
             None => (model.clone(), Some(self.settings.column.clone())),
         };
-        let from = from.clone();
-        Some(Query::Increment(Box::new(source::Increment { query, columns: names, column, from })))
+        let (is_text, from) = (source::is_text(columns.get(self.column)?), from.clone());
+        Some(Query::Increment(Box::new(source::Increment { query, columns: names, column, is_text, from })))
     }
 
     /// Reads what a row says about the cursor into `marks`, and returns whether the row says that it is deleted.
@@ -142,8 +141,8 @@ impl IncrementPlan {
 
     /// The cursor after a run whose rows left `marks`.
     pub(super) fn cursor(&self, marks: &Marks, data_as_of: DateTime<Utc>) -> Result<Cursor, Error> {
-        if marks.is_faulty {
-            return Err(self.settings.fault(NO_CURSOR));
+        if let Some(fault) = marks.fault {
+            return Err(self.settings.fault(fault));
         }
         let highest = marks.highest.clone().map(|value| value.until(data_as_of));
         if let Some(highest) = &highest {
@@ -248,7 +247,8 @@ impl IncrementSettings {
             (model.clone(), names, Some(self.column.clone()), from)
         };
         let Some(from) = from else { return Ok(()) };
-        let query = source::Increment { query, columns: columns_read, column, from };
+        let is_text = source::is_text(&columns[at]);
+        let query = source::Increment { query, columns: columns_read, column, is_text, from };
         let part = if self.changes.is_some() { "changes_sql" } else { "the rows from a cursor on" };
         let found = source.describe(&Query::Increment(Box::new(query))).await;
         let found = found.map_err(|error| error.of_part(part))?;
@@ -286,7 +286,7 @@ impl IncrementSettings {
         let read = source.stream(model, sender, columns, Some(ROWS_SAMPLED));
         let (read, marks) = tokio::join!(read, collect);
         read?;
-        if marks.is_faulty { Err(self.fault(NO_CURSOR)) } else { Ok(marks.highest) }
+        marks.fault.map_or(Ok(marks.highest), |fault| Err(self.fault(fault)))
     }
 }
 
@@ -338,7 +338,7 @@ impl Marks {
         match CursorValue::of(kind, text) {
             Ok(Some(value)) => self.raise(value),
             Ok(None) => self.nulls += 1,
-            Err(NotACursor) => self.is_faulty = true,
+            Err(NotACursor) => self.fault = Some(no_cursor(kind, text)),
         }
     }
 
@@ -361,17 +361,41 @@ impl Marks {
         match self.highest.as_ref().map(|highest| value.exceeds(highest)) {
             None | Some(Ok(true)) => self.highest = Some(value),
             Some(Ok(false)) => {}
-            Some(Err(NotACursor)) => self.is_faulty = true,
+            Some(Err(NotACursor)) => self.fault = Some(MIXED),
         }
     }
 
     /// Adds what another thread saw.
     pub(super) fn merge(&mut self, other: Self) {
         self.nulls += other.nulls;
-        self.is_faulty |= other.is_faulty;
+        self.fault = self.fault.or(other.fault);
         if let Some(value) = other.highest {
             self.raise(value);
         }
+    }
+}
+
+/// Why a value is no cursor, and what to do about it.
+fn no_cursor(kind: CellKind, text: &[u8]) -> &'static str {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    match kind {
+        CellKind::Integer => {
+            "has an integer of more than 128 bits; convert it to a smaller type, or take another column"
+        }
+        CellKind::Number if text.contains('.') => "has a number with a fraction; convert it to an integer",
+        CellKind::Number => {
+            "has a number of more than 128 bits; convert it to a smaller type, or take another column"
+        }
+        CellKind::Text if text.parse::<i128>().is_ok() => {
+            "has digits of a text, which a source may order as text; convert it to an integer"
+        }
+        CellKind::Text if DateTime::parse_from_rfc3339(text).is_ok() => {
+            "has a time with an offset; convert it to UTC"
+        }
+        CellKind::Text if text.trim() != text && CursorValue::parse(text.trim()).is_ok() => {
+            "has a value with spaces around it, as a `char(n)` is padded; trim it in the model's SQL"
+        }
+        _ => "has a value that is neither an integer nor a time; take another column",
     }
 }
 
@@ -421,7 +445,24 @@ mod tests {
             }
             one.merge(other);
             assert_eq!(one.highest.as_ref().map(CursorValue::text), highest, "{cells:?}");
-            assert_eq!((one.nulls, one.is_faulty), (nulls, is_faulty), "{cells:?}");
+            assert_eq!((one.nulls, one.fault.is_some()), (nulls, is_faulty), "{cells:?}");
+        }
+    }
+
+    #[test]
+    fn faults_say_what_was_found() {
+        let long = "9".repeat(77);
+        for (kind, text, fault) in [
+            (CellKind::Integer, &*long, "an integer of more than 128 bits"),
+            (CellKind::Number, "1.5", "a fraction"),
+            (CellKind::Text, "7", "digits of a text"),
+            (CellKind::Text, "2026-01-01T00:00:00+02:00", "an offset"),
+            (CellKind::Text, "2026-01-01 00:00:00   ", "spaces around it"),
+            (CellKind::Text, "Ann  ", "neither an integer nor a time"),
+        ] {
+            let mut marks = Marks::default();
+            marks.see(kind, text.as_bytes());
+            assert!(marks.fault.is_some_and(|found| found.contains(fault)), "{text}: {:?}", marks.fault);
         }
     }
 }

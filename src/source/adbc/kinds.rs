@@ -261,6 +261,7 @@ pub(super) const BIGQUERY: Kind = Kind {
     dialect: Dialect {
         identifier_quote: '`',
         has_backslash_escapes: true,
+        escapes_identifiers: true,
         line_comments: &["--", "#"],
         has_triple_quotes: true,
         times: Times::Text,

@@ -1,6 +1,6 @@
 //! Moments as databases print them: `2024-07-01 12:00:00.500`, and an offset from UTC beside it.
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 
 use super::text;
 use crate::domain::CellKind;
@@ -11,7 +11,7 @@ const WHOLE_BYTES: usize = 19;
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// A printed moment in ISO 8601, its fraction without trailing zeros, `zone` behind it; `None`, and nothing written,
-/// outside the years 0001 to 9999.
+/// for a date that [`printed_date`] refuses.
 pub(in crate::source) fn printed_moment(printed: &str, zone: &str, out: &mut Vec<u8>) -> Option<CellKind> {
     let (whole, fraction) = printed.split_at_checked(WHOLE_BYTES)?;
     let (date, time) = whole.split_once(' ')?;
@@ -35,7 +35,7 @@ pub(in crate::source) fn printed_moment_at(
     printed_moment(&format!("{}{fraction}", utc.format(FORMAT)), "Z", out)
 }
 
-/// A printed date; `None`, and nothing written, outside the years 0001 to 9999.
+/// A printed date; `None`, and nothing written, outside the years 0001 to 9999 and for a day that no calendar has.
 pub(in crate::source) fn printed_date(printed: &str, out: &mut Vec<u8>) -> Option<CellKind> {
     let bytes = printed.as_bytes();
     let is_date = bytes.len() == 10
@@ -43,7 +43,12 @@ pub(in crate::source) fn printed_date(printed: &str, out: &mut Vec<u8>) -> Optio
             4 | 7 => *byte == b'-',
             _ => byte.is_ascii_digit(),
         });
-    (is_date && !printed.starts_with("0000")).then(|| text(bytes, out))
+    if !is_date || printed.starts_with("0000") {
+        return None;
+    }
+    let (year, month, day) =
+        (printed[..4].parse().ok()?, printed[5..7].parse().ok()?, printed[8..].parse().ok()?);
+    NaiveDate::from_ymd_opt(year, month, day).map(|_| text(bytes, out))
 }
 
 /// `+02`, `-05:30` and `+01:02:03`.
@@ -68,6 +73,9 @@ mod tests {
             ("1880-01-01 00:00:00", "+00:53:28", Some("1879-12-31T23:06:32Z")),
             ("0001-01-01 00:00:00", "+01", None),
             ("10000-01-01 00:00:00", "+00", None),
+            ("2026-02-30 12:00:00", "+00", None),
+            ("2026-00-10 12:00:00", "+00", None),
+            ("2024-02-29 12:00:00", "+00", Some("2024-02-29T12:00:00Z")),
             ("2024-07-01 12:00:00 BC", "+00", None),
             ("infinity", "+00", None),
         ] {

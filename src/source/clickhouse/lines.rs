@@ -56,7 +56,7 @@ impl<'a> Lines<'a> {
         if names.len() != types.len() {
             return Err(malformed("it has not as many types as columns"));
         }
-        Ok(names.into_iter().zip(types).map(|(name, type_name)| types::column(name, type_name)).collect())
+        names.into_iter().zip(types).map(|(name, type_name)| types::column(name, type_name)).collect()
     }
 
     /// Appends the next row to `batch`. Returns false after the last one.

@@ -46,6 +46,7 @@ const DIALECT: Dialect = Dialect {
     identifier_quote: '`',
     table_parts_max: 2,
     has_backslash_escapes: true,
+    escapes_identifiers: true,
     nests_comments: true,
     times: Times::Parsed,
     ..Dialect::STANDARD

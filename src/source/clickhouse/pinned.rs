@@ -66,6 +66,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("optimize_trivial_approximate_count_query", "0"),
     ("prefer_column_name_to_alias", "0"),
     ("session_timezone", ""),
+    ("single_join_prefer_left_table", "1"),
     ("splitby_max_substrings_includes_remaining_string", "0"),
     ("totals_mode", "after_having_exclusive"),
     ("transform_null_in", "0"),

@@ -1,8 +1,12 @@
 //! ClickHouse's types: what class a column has, and how the JSON of its values is read.
 
-use crate::domain::{
-    limits::DEPTH_MAX,
-    row::{Column, ColumnKind},
+use crate::{
+    domain::{
+        ErrorKind,
+        limits::DEPTH_MAX,
+        row::{Column, ColumnKind},
+    },
+    source::error::{Cause, Error, cause},
 };
 
 /// How a value of a type is read.
@@ -30,6 +34,8 @@ pub(super) enum Shape {
     Json,
     /// Decided value by value.
     Any,
+    /// The state of an aggregation: bytes that only the engine reads.
+    State,
 }
 
 /// A type, as far as it decides how a value is read.
@@ -60,7 +66,7 @@ impl Type {
             "LowCardinality" => return inner(0),
             // The function's name, then the type.
             "SimpleAggregateFunction" => return inner(1),
-            "Array" => return Self::of(Shape::Array, vec![inner(0)]),
+            "Array" | "QBit" => return Self::of(Shape::Array, vec![inner(0)]),
             "Map" => return Self::of(Shape::Map, vec![inner(0), inner(1)]),
             "Tuple" => return Self::tuple(arguments, depth),
             "Nested" => return Self::of(Shape::Array, vec![Self::tuple(arguments, depth)]),
@@ -72,6 +78,8 @@ impl Type {
             "UUID" => Shape::Uuid,
             "JSON" | "Object" | "Point" | "Ring" | "Polygon" | "MultiPolygon" | "LineString"
             | "MultiLineString" | "Geometry" => Shape::Json,
+            "AggregateFunction" => Shape::State,
+            "Variant" if arguments.clone().any(|part| Self::at(part, depth + 1).has_state()) => Shape::State,
             "Variant" | "Dynamic" | "Nothing" => Shape::Any,
             _ if name.starts_with("Int") || name.starts_with("UInt") => Shape::Integer,
             _ if name.starts_with("Decimal") => Shape::Decimal,
@@ -86,8 +94,12 @@ impl Type {
 
     /// A tuple of `TYPE`, or of `NAME TYPE`.
     fn tuple<'a>(parts: impl Iterator<Item = &'a str>, depth: usize) -> Self {
-        let parts = parts.filter_map(|part| split(part, ' ').last()).filter(|part| !part.is_empty());
+        let parts = parts.filter(|part| !part.is_empty()).filter_map(|part| split(part, ' ').last());
         Self::of(Shape::Tuple, parts.map(|part| Self::at(part, depth + 1)).collect())
+    }
+
+    fn has_state(&self) -> bool {
+        self.shape == Shape::State || self.parts.iter().any(Self::has_state)
     }
 
     /// The class of columns of this type.
@@ -99,14 +111,22 @@ impl Type {
             Shape::Text | Shape::FixedText | Shape::Moment => ColumnKind::Text,
             Shape::Uuid => ColumnKind::Uuid,
             Shape::Array | Shape::Tuple | Shape::Map | Shape::Json => ColumnKind::Json,
-            Shape::Any => ColumnKind::Any,
+            Shape::Any | Shape::State => ColumnKind::Any,
         }
     }
 }
 
-/// The column of a name and a type.
-pub(super) fn column(name: String, type_name: String) -> Column {
-    Column { name, kind: Type::parse(&type_name).kind(), type_name }
+/// The column of a name and a type, unless no record can have its values.
+pub(super) fn column(name: String, type_name: String) -> Result<Column, Error> {
+    let found = Type::parse(&type_name);
+    if found.has_state() {
+        let cause = Cause { kind: ErrorKind::Invalid, ..cause::QUERY_FAILED };
+        let message =
+            format!("column `{name}` is {type_name}: the state of an aggregation, which is no value");
+        return Err(Error::new(cause, message)
+            .with_hint("write `finalizeAggregation(column)` in the model's SQL, or leave the column out"));
+    }
+    Ok(Column { name, kind: found.kind(), type_name })
 }
 
 /// The parts of a text between separators that stand in no parentheses and no quotes.
@@ -151,6 +171,10 @@ mod tests {
             ("Nested(id UInt64, at DateTime64(6))", "Array(Tuple(Integer,Moment))"),
             ("SimpleAggregateFunction(max, Nullable(Float64))", "Float?"),
             ("Variant(FixedString(2), UInt8)", "Any"),
+            ("QBit(Float32, 16)", "Array(Single)"),
+            ("Map(String, AggregateFunction(sum, Int64))", "Map(Text,State)"),
+            ("Variant(String, Array(AggregateFunction(count)))", "State"),
+            ("Enum8('AggregateFunction(' = 1)", "Text"),
             ("JSON(max_dynamic_paths=8, a.b UInt32)", "Json"),
             ("Tuple()", "Tuple"),
             ("Array", "Array(Text)"),

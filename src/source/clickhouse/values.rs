@@ -71,7 +71,11 @@ impl ColumnReader {
         if value.len() > CELL_BYTES_MAX {
             return cell::invalid(RejectReason::RecordTooLarge, out);
         }
-        let may_be_nulled = || self.has_floats && memchr::memmem::find(value, b"null").is_some();
+        // Of a `QBit`, NaN and infinities are printed as such.
+        let may_be_nulled = || {
+            let is_in = |word: &&str| memchr::memmem::find(value, word.as_bytes()).is_some();
+            self.has_floats && ["null", "nan", "inf"].iter().any(is_in)
+        };
         if value == b"null" || !(self.differs || may_be_nulled()) {
             return write(&self.column_type, value, compactor, nulled, out);
         }
@@ -120,12 +124,12 @@ fn write(
         Shape::Boolean => cell::boolean(value == b"true", out),
         Shape::Integer => number(unquoted(value), CellKind::Integer, out),
         Shape::Decimal => number(unquoted(value), CellKind::Number, out),
-        Shape::Float => float(value, out, cell::double),
-        Shape::Single => float(value, out, cell::single),
+        Shape::Float => float(value, nulled, out, cell::double),
+        Shape::Single => float(value, nulled, out, cell::single),
         Shape::Text | Shape::Uuid => text(value, out, |text| text),
         Shape::FixedText => text(value, out, |text| text.trim_end_matches('\0')),
         Shape::Moment => moment(value, out),
-        Shape::Array | Shape::Tuple | Shape::Map | Shape::Json | Shape::Any => {
+        Shape::Array | Shape::Tuple | Shape::Map | Shape::Json | Shape::Any | Shape::State => {
             cell::json(value, compactor, out)
         }
     }
@@ -253,12 +257,17 @@ fn number(value: &[u8], kind: CellKind, out: &mut Vec<u8>) -> CellKind {
 
 fn float<F: std::str::FromStr>(
     value: &[u8],
+    nulled: &mut usize,
     out: &mut Vec<u8>,
     write: fn(F, &mut Vec<u8>) -> Option<CellKind>,
 ) -> CellKind {
-    let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    let kind = parsed.and_then(|parsed| write(parsed, out));
-    kind.unwrap_or_else(|| cell::invalid(RejectReason::InvalidJson, out))
+    let Some(parsed) = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()) else {
+        return cell::invalid(RejectReason::InvalidJson, out);
+    };
+    write(parsed, out).unwrap_or_else(|| {
+        *nulled += 1;
+        CellKind::Null
+    })
 }
 
 /// The part of a string that `part` gives.

@@ -10,14 +10,14 @@ use std::{pin::pin, time::Duration};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, SqlSafeStr as _, Statement as _,
-    mysql::MySqlConnectOptions, raw_sql,
+    AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _, SqlSafeStr as _,
+    Statement as _, mysql::MySqlConnectOptions, raw_sql,
 };
 
 use self::{
     connection::{RunningQuery, Session},
     fault::Attempt,
-    values::{ValueReader, describe},
+    values::{ValueReader, describe, readable},
 };
 use super::{
     Query, check_unchanged,
@@ -126,8 +126,9 @@ impl Driver for MySql {
     ) -> Result<(), Error> {
         let sql = DIALECT.statement(query)?;
         let Session { mut connection, way } = self.begin().await?;
-        let (described, mut reader) = self.while_alive(&way, self.plan(&mut connection, &sql)).await?;
+        let (described, sql) = self.while_alive(&way, self.plan(&mut connection, &sql)).await?;
         check_unchanged(columns, &described)?;
+        let mut reader = None;
         let mut left = limit.unwrap_or(u64::MAX);
         let running = RunningQuery::new(self, &way);
         let mut found = raw_sql(AssertSqlSafe(sql)).fetch(&mut connection);
@@ -140,6 +141,10 @@ impl Driver for MySql {
             };
             let Some(row) = row else { break };
             let row = row.map_err(|error| self.lost_or(&way, self.failed(&error, Phase::Reading)))?;
+            let reader = match &mut reader {
+                Some(reader) => reader,
+                None => reader.insert(ValueReader::new(row.columns(), &described)?),
+            };
             reader.row(&row, &mut rows.batch)?;
             left -= 1;
             if rows.is_full() && rows.send().await.is_err() {
@@ -212,15 +217,16 @@ impl MySql {
         }
     }
 
-    /// The columns of a statement; no row is read. The server refuses to prepare several statements.
+    /// The columns of a statement, and the statement that reads its rows; no row is read. The server refuses to prepare
+    /// several statements.
     async fn plan(
         &self,
         connection: &mut MySqlConnection,
         sql: &str,
-    ) -> Result<(Vec<Column>, ValueReader), Error> {
+    ) -> Result<(Vec<Column>, String), Error> {
         let prepared = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await;
         let prepared = prepared.map_err(|error| self.failed(&error, Phase::Planning))?;
-        Ok(describe(prepared.columns()))
+        Ok((describe(prepared.columns()), readable(sql, prepared.columns())))
     }
 
     fn failed(&self, error: &sqlx::Error, phase: Phase) -> Error {

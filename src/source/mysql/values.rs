@@ -1,10 +1,14 @@
 //! Columns and values of MySQL's text protocol: each value is its text, the column's type says how to read it.
+//!
+//! A stored `bit` is its bytes. One of an expression may be bytes or digits, and nothing tells which, so that the server is
+//! asked for a number in its place ([`readable`]).
 
 use sqlx::{
     Column as _, Decode, Row as _, TypeInfo as _, ValueRef as _,
     mysql::{MySql, MySqlColumn, MySqlRow, MySqlTypeInfo, MySqlValueRef},
 };
 
+use super::DIALECT;
 use crate::{
     domain::{
         json::Compactor,
@@ -44,14 +48,32 @@ pub(super) struct ValueReader {
     compactor: Compactor,
 }
 
-/// The columns of a prepared statement, and what reads their values.
-pub(super) fn describe(found: &[MySqlColumn]) -> (Vec<Column>, ValueReader) {
+/// The columns of a prepared statement.
+pub(super) fn describe(found: &[MySqlColumn]) -> Vec<Column> {
     let described = found.iter().map(|column| {
         let (form, type_name) = form(column.type_info());
-        (Column { name: column.name().to_owned(), kind: form.kind(), type_name }, form)
+        Column { name: column.name().to_owned(), kind: form.kind(), type_name }
     });
-    let (columns, forms) = described.unzip();
-    (columns, ValueReader { forms, compactor: Compactor::default() })
+    described.collect()
+}
+
+/// A statement that has the rows of `sql`, whose columns are `found`, with a number in place of each `bit` of an expression.
+pub(super) fn readable(sql: &str, found: &[MySqlColumn]) -> String {
+    if !found.iter().any(is_computed_bit) {
+        return sql.to_owned();
+    }
+    let columns = found.iter().map(|column| {
+        let name = DIALECT.quote(column.name());
+        if is_computed_bit(column) { format!("cast({name} as unsigned) as {name}") } else { name }
+    });
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    DIALECT.around(sql, |model| format!("select {columns} from {model}"))
+}
+
+/// Whether a `bit` comes from an expression: it has the flag BINARY, which the driver has in its `Debug` text alone.
+fn is_computed_bit(column: &MySqlColumn) -> bool {
+    let info = column.type_info();
+    info.name() == "BIT" && format!("{info:?}").contains("BINARY")
 }
 
 fn form(info: &MySqlTypeInfo) -> (Form, String) {
@@ -82,6 +104,18 @@ fn form(info: &MySqlTypeInfo) -> (Form, String) {
 }
 
 impl ValueReader {
+    /// Reads rows with the columns `found`, which must have the names of `described`. The types may differ: a server sorts
+    /// some values as another type than it announced when it prepared the statement.
+    pub(super) fn new(found: &[MySqlColumn], described: &[Column]) -> Result<Self, Error> {
+        if !found.iter().map(MySqlColumn::name).eq(described.iter().map(|column| &*column.name))
+            || found.iter().any(is_computed_bit)
+        {
+            return Err(malformed("its columns are not those of the prepared statement"));
+        }
+        let forms = found.iter().map(|column| form(column.type_info()).0).collect();
+        Ok(Self { forms, compactor: Compactor::default() })
+    }
+
     /// Appends `row` to `batch`.
     pub(super) fn row(&mut self, row: &MySqlRow, batch: &mut RowBatch) -> Result<(), Error> {
         let mut writer = RowWriter::new(batch);
@@ -166,13 +200,9 @@ fn integer(text: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
     number(text, out).filter(|kind| *kind == CellKind::Integer)
 }
 
-/// A date that is one: MySQL can store months and days of zero, and the year zero.
+/// A date that is one: MySQL can store months and days of zero, the year zero, and 30 February.
 fn date(text: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
-    let is_date = text.len() == 10 && &text[..4] != b"0000" && &text[5..7] != b"00" && &text[8..] != b"00";
-    is_date.then(|| {
-        out.extend_from_slice(text);
-        CellKind::Text
-    })
+    cell::printed_date(std::str::from_utf8(text).ok()?, out)
 }
 
 /// `YYYY-MM-DD HH:MM:SS.ffffff` in ISO 8601.
@@ -225,6 +255,9 @@ mod tests {
             (Form::Date, "2026-11-23", Some((CellKind::Text, "2026-11-23"))),
             (Form::Date, "0000-00-00", None),
             (Form::Date, "2026-11-00", None),
+            (Form::Date, "2026-02-30", None),
+            (Form::Date, "2024-02-29", Some((CellKind::Text, "2024-02-29"))),
+            (naive, "2025-02-29 23:59:59.999999", None),
             (utc, "2026-11-23 22:10:52.004000", Some((CellKind::Text, "2026-11-23T22:10:52.004Z"))),
             (naive, "2026-11-23 22:10:52", Some((CellKind::Text, "2026-11-23T22:10:52"))),
             (naive, "0000-00-00 00:00:00.000000", None),

@@ -52,10 +52,10 @@ async fn columns_that_cannot_have_a_cursor_are_found_by_a_check() {
             ("column = \"n\", overlap = \"0s\"", ""),
             ("column = \"whole\"", ""),
             ("column = \"written\"", ""),
-            ("column = \"amount\"", "column `amount` has a value that is neither an integer nor a time"),
+            ("column = \"amount\"", "column `amount` has a number with a fraction"),
             ("column = \"name\"", "column `name` has a value that is neither an integer nor a time"),
             ("column = \"clock\"", "column `clock` has a value that is neither an integer nor a time"),
-            ("column = \"digits\"", "column `digits` has a value that is neither an integer nor a time"),
+            ("column = \"digits\"", "column `digits` has digits of a text"),
             (
                 "column = \"n\", changes_sql = \"select id, at from t where n > {{ cursor }}\"",
                 "column `day` of the model is not in `changes_sql`",

@@ -104,6 +104,9 @@ async fn clickhouse_compares_with_the_cursor() {
                 "toDateTime('2026-01-01 09:00:00', 'Asia/Tokyo')",
             ],
             &["toDate('2026-01-01')", "toDate('2025-12-31')"],
+            &["'2026-01-01T00:00:00Z'", "'2026-01-01T00:00:01Z'", "'2025-12-31T23:59:59Z'"],
+            &["toLowCardinality(toNullable('2026-01-01 00:00:00'))", "'2026-01-01 00:00:01'"],
+            &["toFixedString('2026-01-01 00:00:00', 19)", "toFixedString('2026-01-01 00:00:01', 19)"],
         ],
     )
     .await;

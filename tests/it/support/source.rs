@@ -8,7 +8,7 @@ use larder::{
         cursor::{CursorValue, Overlap},
         row::{CellKind, Column, RowBatch},
     },
-    source::{Error, Increment, Query, Source},
+    source::{self, Error, Increment, Query, Source},
 };
 use tokio::sync::mpsc;
 
@@ -94,6 +94,7 @@ pub(crate) async fn check_increments(source: &Source, sql: &str, column: &str, o
             query: query.clone(),
             columns: columns.clone(),
             column: Some(column.to_owned()),
+            is_text: source::is_text(&whole.columns[at]),
             from: from.clone(),
         };
         let read = read_query(source, &Query::Increment(Box::new(increment)), None).await.unwrap();
