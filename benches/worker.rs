@@ -13,8 +13,13 @@ use larder::{
     config::{self, Environment, Overrides},
     domain::row::RowBatch,
     source::{self, ArrowDecoder, Query, Source},
+    support::allocator::{self, HugePages},
 };
 use tokio::{runtime::Runtime, sync::mpsc, time};
+
+/// That of the program: frames are large, and ordinary pages of theirs cost as much as reading them.
+#[global_allocator]
+static ALLOCATOR: HugePages = HugePages;
 
 /// Most CPU time with a worker, as a share of that without.
 const RATIO_MAX: f64 = 1.1;
@@ -22,6 +27,7 @@ const RATIO_MAX: f64 = 1.1;
 const FAREWELL_MAX: Duration = Duration::from_secs(10);
 
 fn main() {
+    allocator::return_large_blocks();
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // The source starts this program as its worker.

@@ -94,6 +94,13 @@ impl RowBatch {
         });
     }
 
+    /// Empties the batch, which keeps its memory for other rows.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.cells.clear();
+        self.nulled = 0;
+    }
+
     /// Counts a value that the source could not express and turned into null (NaN, infinity).
     pub fn count_nulled(&mut self) {
         self.nulled += 1;

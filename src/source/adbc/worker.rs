@@ -307,7 +307,13 @@ impl Rows {
         if self.batch.rows() == 0 {
             return Ok(());
         }
-        Frame::Rows(std::mem::replace(&mut self.batch, RowBatch::new(width))).write(out)
+        let frame = Frame::Rows(std::mem::replace(&mut self.batch, RowBatch::new(width)));
+        frame.write(out)?;
+        if let Frame::Rows(batch) = frame {
+            self.batch = batch;
+            self.batch.clear();
+        }
+        Ok(())
     }
 }
 
