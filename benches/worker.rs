@@ -98,6 +98,7 @@ async fn await_children() {
             .flatten()
             .any(|thread| is_child(fs::read_to_string(thread.path().join("children"))))
         {
+            // The runtime ends children without a word.
             time::sleep(Duration::from_millis(1)).await;
         }
     };

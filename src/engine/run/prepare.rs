@@ -57,7 +57,7 @@ pub(super) struct Unpublished {
 }
 
 /// How long a scheduled run waits for a table that is not there: tools that build tables put the new one in the place
-/// of the old one in two steps. An operator is told at once.
+/// of the old one in two steps. A run of an operator fails at once.
 const MISSING_TABLE_WAIT: Duration = Duration::from_secs(3);
 
 /// Describes the input, and in a scheduled run once more a little later when its table is missing.

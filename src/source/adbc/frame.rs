@@ -64,7 +64,7 @@ impl Frame {
         if !b"cdrtfe".contains(&kind) || length > FRAME_BYTES_MAX {
             return Err(invalid());
         }
-        // Zeros to be written over would be a tenth of the work.
+        // Into memory that is not zeroed first.
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let rest = (length - bytes.len()) as u64;

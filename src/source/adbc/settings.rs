@@ -66,7 +66,11 @@ pub(super) fn open(
         setup,
         memory_bytes_max: memory?.unwrap_or(MEMORY_BYTES),
         connect_timeout: options.connect_timeout,
-        temp_dir: options.env.get("TMPDIR").map_or_else(|| PathBuf::from(TEMP_DIR), PathBuf::from),
+        temp_dir: options
+            .env
+            .get("TMPDIR")
+            .filter(|path| !path.is_empty())
+            .map_or_else(|| PathBuf::from(TEMP_DIR), PathBuf::from),
     }))
 }
 

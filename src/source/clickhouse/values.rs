@@ -13,7 +13,15 @@ use crate::{
 /// Reads the rows of one query.
 pub(super) struct RowReader {
     columns: Vec<ColumnReader>,
+    state: State,
+}
+
+/// What readers of one query share.
+#[derive(Default)]
+struct State {
     compactor: Compactor,
+    /// Floats without a number, turned into null.
+    nulled: u64,
 }
 
 struct ColumnReader {
@@ -31,7 +39,7 @@ impl RowReader {
             let (differs, has_floats) = (differs_inside(&column_type), has_floats_inside(&column_type));
             ColumnReader { column_type, differs, has_floats }
         });
-        Self { columns: columns.collect(), compactor: Compactor::default() }
+        Self { columns: columns.collect(), state: State::default() }
     }
 
     /// Appends the row of a line. Returns false, with an incomplete row, when it has another number of values.
@@ -40,14 +48,13 @@ impl RowReader {
             return false;
         }
         let mut values = json::elements(line);
-        let Self { columns, compactor } = self;
+        let Self { columns, state } = self;
         for column in columns {
             let Some(value) = values.next() else { return false };
-            let mut nulled = 0;
-            batch.push_with(|out| column.read(value, compactor, &mut nulled, out));
-            for _ in 0..nulled {
-                batch.count_nulled();
-            }
+            batch.push_with(|out| column.read(value, state, out));
+        }
+        for _ in 0..std::mem::take(&mut state.nulled) {
+            batch.count_nulled();
         }
         values.next().is_none()
     }
@@ -61,13 +68,7 @@ impl RowReader {
 }
 
 impl ColumnReader {
-    fn read(
-        &self,
-        value: &[u8],
-        compactor: &mut Compactor,
-        nulled: &mut usize,
-        out: &mut Vec<u8>,
-    ) -> CellKind {
+    fn read(&self, value: &[u8], state: &mut State, out: &mut Vec<u8>) -> CellKind {
         if value.len() > CELL_BYTES_MAX {
             return cell::invalid(RejectReason::RecordTooLarge, out);
         }
@@ -77,11 +78,11 @@ impl ColumnReader {
             self.has_floats && ["null", "nan", "inf"].iter().any(is_in)
         };
         if value == b"null" || !(self.differs || may_be_nulled()) {
-            return write(&self.column_type, value, compactor, nulled, out);
+            return write(&self.column_type, value, state, out);
         }
         let mut rewritten = Vec::with_capacity(value.len());
-        match rewrite(&self.column_type, value, compactor, nulled, &mut rewritten) {
-            Ok(()) => cell::json(&rewritten, compactor, out),
+        match rewrite(&self.column_type, value, state, &mut rewritten) {
+            Ok(()) => cell::json(&rewritten, &mut state.compactor, out),
             Err(reason) => {
                 out.extend_from_slice(&reason);
                 CellKind::Invalid
@@ -108,69 +109,58 @@ fn has_floats_inside(found: &Type) -> bool {
 }
 
 /// Appends the value of a cell.
-fn write(
-    found: &Type,
-    value: &[u8],
-    compactor: &mut Compactor,
-    nulled: &mut usize,
-    out: &mut Vec<u8>,
-) -> CellKind {
+fn write(found: &Type, value: &[u8], state: &mut State, out: &mut Vec<u8>) -> CellKind {
     if value == b"null" {
         // Not a number, or infinite.
-        *nulled += usize::from(is_float(found) && !found.is_nullable);
+        state.nulled += u64::from(is_float(found) && !found.is_nullable);
         return CellKind::Null;
     }
-    match if found.shape == Shape::Any { shape_of(value) } else { found.shape } {
+    let shape = if found.shape == Shape::Any { shape_of(value) } else { found.shape };
+    match shape {
         Shape::Boolean => cell::boolean(value == b"true", out),
         Shape::Integer => number(unquoted(value), CellKind::Integer, out),
         Shape::Decimal => number(unquoted(value), CellKind::Number, out),
-        Shape::Float => float(value, nulled, out, cell::double),
-        Shape::Single => float(value, nulled, out, cell::single),
+        Shape::Float => float(value, state, out, cell::double),
+        Shape::Single => float(value, state, out, cell::single),
         Shape::Text | Shape::Uuid => text(value, out, |text| text),
         Shape::FixedText => text(value, out, |text| text.trim_end_matches('\0')),
         Shape::Moment => moment(value, out),
         Shape::Array | Shape::Tuple | Shape::Map | Shape::Json | Shape::Any | Shape::State => {
-            cell::json(value, compactor, out)
+            cell::json(value, &mut state.compactor, out)
         }
     }
 }
 
 /// Appends a value within a nested one, as JSON, with every part as a cell of its type would be; an error is the reason
 /// why it cannot be served.
-fn rewrite(
-    found: &Type,
-    value: &[u8],
-    compactor: &mut Compactor,
-    nulled: &mut usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Vec<u8>> {
+fn rewrite(found: &Type, value: &[u8], state: &mut State, out: &mut Vec<u8>) -> Result<(), Vec<u8>> {
     match (found.shape, &*found.parts, value.first()) {
         (Shape::Array, [part], Some(b'[')) => {
             let parts = json::elements(value).map(|value| (None, part, value));
-            container(*b"[]", parts, compactor, nulled, out)
+            container(*b"[]", parts, state, out)
         }
         (Shape::Tuple, parts, Some(b'[')) => {
             let parts = json::elements(value).zip(parts).map(|(value, part)| (None, part, value));
-            container(*b"[]", parts, compactor, nulled, out)
+            container(*b"[]", parts, state, out)
         }
         (Shape::Tuple, parts, Some(b'{')) => {
             let parts = json::members(value).zip(parts).map(|((key, value), part)| (Some(key), part, value));
-            container(*b"{}", parts, compactor, nulled, out)
+            container(*b"{}", parts, state, out)
         }
         (Shape::Map, [key_type, part], Some(b'{')) => {
             let mut keys = Vec::new();
             for (key, _) in json::members(value) {
-                keys.push(map_key(key_type, key, compactor)?);
+                keys.push(map_key(key_type, key, state)?);
             }
             let parts = json::members(value).zip(&keys).map(|((_, value), key)| (Some(&**key), part, value));
-            container(*b"{}", parts, compactor, nulled, out)
+            container(*b"{}", parts, state, out)
         }
-        _ => part(found, value, compactor, nulled, out),
+        _ => part(found, value, state, out),
     }
 }
 
 /// The key of a map, as JSON. NaN and infinities, which would be one key, have no text in JSON.
-fn map_key(found: &Type, key: &[u8], compactor: &mut Compactor) -> Result<Vec<u8>, Vec<u8>> {
+fn map_key(found: &Type, key: &[u8], state: &mut State) -> Result<Vec<u8>, Vec<u8>> {
     let is_finite = |text: &str| text.parse().is_ok_and(f64::is_finite);
     match found.shape {
         Shape::Float | Shape::Single if !std::str::from_utf8(unquoted(key)).is_ok_and(is_finite) => {
@@ -178,7 +168,7 @@ fn map_key(found: &Type, key: &[u8], compactor: &mut Compactor) -> Result<Vec<u8
         }
         Shape::FixedText | Shape::Moment => {
             let mut text = Vec::new();
-            part(found, key, compactor, &mut 0, &mut text)?;
+            part(found, key, state, &mut text)?;
             Ok(text)
         }
         _ => Ok(key.to_vec()),
@@ -189,8 +179,7 @@ fn map_key(found: &Type, key: &[u8], compactor: &mut Compactor) -> Result<Vec<u8
 fn container<'a>(
     brackets: [u8; 2],
     parts: impl Iterator<Item = (Option<&'a [u8]>, &'a Type, &'a [u8])>,
-    compactor: &mut Compactor,
-    nulled: &mut usize,
+    state: &mut State,
     out: &mut Vec<u8>,
 ) -> Result<(), Vec<u8>> {
     out.push(brackets[0]);
@@ -202,22 +191,16 @@ fn container<'a>(
             out.extend_from_slice(key);
             out.push(b':');
         }
-        rewrite(part, value, compactor, nulled, out)?;
+        rewrite(part, value, state, out)?;
     }
     out.push(brackets[1]);
     Ok(())
 }
 
 /// Appends a value that holds no others.
-fn part(
-    found: &Type,
-    value: &[u8],
-    compactor: &mut Compactor,
-    nulled: &mut usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Vec<u8>> {
+fn part(found: &Type, value: &[u8], state: &mut State, out: &mut Vec<u8>) -> Result<(), Vec<u8>> {
     let from = out.len();
-    match write(found, value, compactor, nulled, out) {
+    match write(found, value, state, out) {
         CellKind::Null => out.extend_from_slice(b"null"),
         CellKind::Text => {
             let text = out.split_off(from);
@@ -257,7 +240,7 @@ fn number(value: &[u8], kind: CellKind, out: &mut Vec<u8>) -> CellKind {
 
 fn float<F: std::str::FromStr>(
     value: &[u8],
-    nulled: &mut usize,
+    state: &mut State,
     out: &mut Vec<u8>,
     write: fn(F, &mut Vec<u8>) -> Option<CellKind>,
 ) -> CellKind {
@@ -265,7 +248,7 @@ fn float<F: std::str::FromStr>(
         return cell::invalid(RejectReason::InvalidJson, out);
     };
     write(parsed, out).unwrap_or_else(|| {
-        *nulled += 1;
+        state.nulled += 1;
         CellKind::Null
     })
 }
